@@ -1,0 +1,1 @@
+"""Programs that use omni; each is run by a test."""

@@ -1,0 +1,30 @@
+"""omni: eyes and ears for agents, on your own machine.
+
+    from omni_agent import ask
+    answer = ask(["report.pdf"], "How many people work there?")
+
+Importing this touches no device, file or network; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omni_agent.tools.doctor import Diagnosis, doctor
+
+__version__ = "0.1.0"
+
+__all__ = ["Diagnosis", "__version__", "doctor"]
+
+_HOME = {  # public name -> the module of tools that holds it
+    "Diagnosis": "doctor",
+    "doctor": "doctor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'omni_agent' has no attribute '{name}'")
+    return getattr(import_module(f"omni_agent.tools.{_HOME[name]}"), name)

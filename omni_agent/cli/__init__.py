@@ -1,0 +1,1 @@
+"""The command `omni`: one file a command."""

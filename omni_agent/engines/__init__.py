@@ -1,0 +1,1 @@
+"""Things that continue a conversation of text, pictures, sound and video."""

@@ -1,0 +1,46 @@
+"""An engine that says what it was told to: for tests, demonstrations and users who test their own code on omni."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from omni_agent.engines.base import Done, Event, Message, Options, Text, Thought
+from omni_agent.errors import EngineError
+from omni_agent.types import Usage
+
+Script = Callable[[Sequence[Message]], str]
+
+
+class FakeEngine:
+    """Answers from a list, in order, or from a function of the messages. `calls` keeps what it was asked.
+
+    A reply may open with `<think>…</think>`; that part comes out as thoughts. Text is streamed word by word, so that
+    whoever depends on whole replies is found out. Raises EngineError when the list is used up.
+    """
+
+    name = "fake"
+
+    def __init__(self, replies: Sequence[str] | Script) -> None:
+        self._script = replies if callable(replies) else None
+        self._queue = [] if callable(replies) else list(replies)
+        self.calls: list[tuple[Sequence[Message], Options]] = []
+
+    def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
+        self.calls.append((messages, options))
+        reply = self._reply(messages)
+        thought, separator, answer = reply.partition("</think>")
+        if not separator:
+            thought, answer = "", reply
+        for piece in thought.removeprefix("<think>").split():
+            yield Thought(piece + " ")
+        for piece in answer.strip().splitlines(keepends=True):
+            yield from (Text(piece[i : i + 7]) for i in range(0, len(piece), 7))
+        prompt_words = sum(len(part.split()) for message in messages for part in message.parts if isinstance(part, str))
+        yield Done(usage=Usage(prompt_words, len(thought.split()), len(answer.split())))
+
+    def _reply(self, messages: Sequence[Message]) -> str:
+        if self._script is not None:
+            return self._script(messages)
+        if not self._queue:
+            raise EngineError("the fake engine has no reply left")
+        return self._queue.pop(0)

@@ -1,0 +1,1 @@
+"""Files and devices as plain values: documents, pictures, sound, video, screens. One library a module."""

@@ -1,0 +1,58 @@
+"""Which perception answers: the best that can run on this machine, or the one that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from omni_agent.engines import local, server
+from omni_agent.errors import Unavailable
+from omni_agent.perception.base import Perception
+from omni_agent.settings import EngineName, Settings, load
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The perception chosen; `better` says what a better one would need, empty when this is the best there is."""
+
+    perception: Perception
+    better: str = ""
+
+
+@lru_cache(maxsize=2)
+def choose(settings: Settings) -> Choice:
+    """Pick by `settings.engine`. 'auto' tries local, then lite, and never a server. Raises Unavailable."""
+    if settings.engine != "auto":
+        return Choice(_MAKERS[settings.engine](settings))
+    try:
+        return Choice(_local(settings))
+    except Unavailable as missing:
+        better = f"the full model: {missing}" + (f" ({missing.hint})" if missing.hint else "")
+    return Choice(_lite(settings), better)
+
+
+def perceive(engine: EngineName | Perception | None) -> Perception:
+    """What a Python caller means by `engine`: a name, None for the settings' own choice, or a perception as it is."""
+    if engine is None or isinstance(engine, str):
+        return choose(load(engine=engine)).perception
+    return engine
+
+
+def _local(settings: Settings) -> Perception:
+    local.check()
+    raise AssertionError("check() raises until the local runtime lands")
+
+
+def _server(settings: Settings) -> Perception:
+    server.check()
+    raise AssertionError("check() raises until the server engine lands")
+
+
+def _lite(settings: Settings) -> Perception:
+    from omni_agent.perception.lite.engine import LitePerception
+
+    return LitePerception(settings)
+
+
+_MAKERS: dict[str, Callable[[Settings], Perception]] = {"local": _local, "server": _server, "lite": _lite}

@@ -1,0 +1,1 @@
+"""The embedded engine: specialists that run on a plain CPU."""

@@ -1,0 +1,98 @@
+"""The embedded engine as one perception: each verb goes to its specialist, loaded when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from omni_agent.errors import MissingExtra
+from omni_agent.settings import Settings
+from omni_agent.types import (
+    Clip,
+    Heard,
+    Line,
+    Minutes,
+    Page,
+    Picture,
+    Progress,
+    Reply,
+    Segment,
+    Sighting,
+    Sound,
+    Viewing,
+    no_progress,
+)
+
+if TYPE_CHECKING:
+    from omni_agent.perception.lite.embed import Embedder
+    from omni_agent.perception.lite.ocr import Reader
+    from omni_agent.perception.lite.speech import Listener
+
+
+def check() -> None:
+    """Raise MissingExtra when the embedded engine's parts are not installed."""
+    if any(find_spec(name) is None for name in ("rapidocr", "onnxruntime", "faster_whisper", "tokenizers", "bm25s")):
+        raise MissingExtra("lite", "the embedded engine")
+
+
+class LitePerception:
+    """Specialists behind the six verbs of `Perception`. It quotes, reads and hears; it never invents prose."""
+
+    name = "lite"
+
+    def __init__(self, settings: Settings) -> None:
+        check()
+        self._settings = settings
+
+    @cached_property
+    def _reader(self) -> Reader:
+        from omni_agent.perception.lite.ocr import Reader
+
+        return Reader()
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        from omni_agent.perception.lite.embed import Embedder
+
+        return Embedder()
+
+    @cached_property
+    def _listener(self) -> Listener:
+        from omni_agent.perception.lite.speech import Listener
+
+        return Listener(model=self._settings.whisper_model, offline=self._settings.offline)
+
+    def read(self, picture: Picture) -> tuple[Line, ...]:
+        return self._reader.read(picture)
+
+    def answer(self, question: str, pages: Sequence[Page], *, progress: Progress = no_progress) -> Reply:
+        from omni_agent.perception.lite.answer import answer
+
+        return answer(question, pages, self._embedder, progress)
+
+    def locate(self, target: str, picture: Picture) -> Sighting:
+        from omni_agent.perception.lite.locate import locate
+
+        return locate(target, picture, self._reader)
+
+    def hear(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Heard:
+        return self._listener.hear(sound, language=language, prompt=prompt)
+
+    def tell_apart(self, sound: Sound, segments: Sequence[Segment]) -> tuple[str, ...]:
+        from omni_agent.perception.lite.voices import tell_apart
+
+        return tell_apart(sound, segments)
+
+    def look(
+        self, clip: Clip, question: str, segments: Sequence[Segment], *, progress: Progress = no_progress
+    ) -> Viewing:
+        from omni_agent.perception.lite.look import look
+
+        return look(clip, question, segments, self._reader, self._embedder, progress)
+
+    def minutes(self, segments: Sequence[Segment]) -> Minutes:
+        from omni_agent.perception.lite.minutes import minutes
+
+        return minutes(segments, self._embedder)
