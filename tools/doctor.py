@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from omni_agent.engines import local, server
 from omni_agent.errors import OmniError
+from omni_agent.perception.lite import engine as lite
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,16 @@ def _engine(check: Callable[[], None]) -> Callable[[], str]:
     return look
 
 
+def _memory() -> str:
+    page = os.sysconf("SC_PAGE_SIZE")
+    free, total = (os.sysconf(name) * page / 2**30 for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
+    return f"{free:.1f} of {total:.1f} GiB free, {os.cpu_count()} cores"
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
+    "engine lite": _engine(lite.check),
     "engine local": _engine(local.check),
     "engine server": _engine(server.check),
+    "memory": _memory,
+    "gpu": lambda: "; ".join(local.cards()),
 }

@@ -1,0 +1,70 @@
+"""Flag, then environment, then config file, then default; a wrong value is named with its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from omni_agent.errors import UsageError
+from omni_agent.settings import load
+
+
+@pytest.fixture
+def config(own_settings: None) -> Path:
+    return Path(os.environ["OMNI_CONFIG"])
+
+
+def test_each_source_wins_over_the_next(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().engine == "auto"
+    config.write_text('engine = "lite"\n')
+    assert load().engine == "lite"
+    monkeypatch.setenv("OMNI_ENGINE", "local")
+    assert load().engine == "local"
+    assert load(engine="auto").engine == "auto"
+    assert load(engine=None).engine == "local"
+
+
+def test_a_wrong_line_of_the_config_file_is_named(config: Path) -> None:
+    config.write_text('# mine\noffline = true\nengine = "warp"\n')
+    with pytest.raises(UsageError, match=r"config\.toml, line 3 \(engine\).*'warp'"):
+        load()
+
+
+def test_a_key_that_does_not_exist_is_named(config: Path) -> None:
+    config.write_text('engin = "lite"\n')
+    with pytest.raises(UsageError, match=r"line 1 \(engin\)"):
+        load()
+
+
+def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNI_OFFLINE", "perhaps")
+    with pytest.raises(UsageError, match="environment variable OMNI_OFFLINE"):
+        load()
+
+
+def test_a_wrong_flag_is_named() -> None:
+    with pytest.raises(UsageError, match="--engine"):
+        load(engine="warp")
+
+
+@pytest.mark.parametrize("text", ["engine = ", "engine", "\x00"])
+def test_a_config_file_that_is_no_toml_is_one_sentence(config: Path, text: str) -> None:
+    config.write_text(text)
+    with pytest.raises(UsageError, match="cannot be read"):
+        load()
+
+
+def test_a_server_is_never_taken_from_an_inherited_variable(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNI_ENGINE", "server")
+    with pytest.raises(UsageError, match="not taken from the environment"):
+        load()
+    monkeypatch.delenv("OMNI_ENGINE")
+    config.write_text('engine = "server"\n')
+    assert load().engine == "server"
+
+
+def test_a_key_never_shows_in_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNI_API_KEY", "sesame")
+    assert load().api_key == "sesame" and "sesame" not in repr(load())
