@@ -62,7 +62,8 @@ class LitePerception:
     def _listener(self) -> Listener:
         from omni_agent.perception.lite.speech import Listener
 
-        return Listener(model=self._settings.whisper_model, offline=self._settings.offline)
+        settings = self._settings
+        return Listener(model=settings.whisper_model, offline=settings.offline, cache=settings.cache_dir)
 
     def read(self, picture: Picture) -> tuple[Line, ...]:
         return self._reader.read(picture)
