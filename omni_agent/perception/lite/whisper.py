@@ -49,8 +49,8 @@ def find(model: Path | None, *, offline: bool, cache: Path) -> Path:
 def _in_hub_cache() -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = [try_to_load_from_cache(HUB_NAME, name) for name in SHA256]
-    return Path(found[0]).parent if all(isinstance(path, str) for path in found) else None
+    found = [path for name in SHA256 if isinstance(path := try_to_load_from_cache(HUB_NAME, name), str)]
+    return Path(found[0]).parent if len(found) == len(SHA256) else None
 
 
 def _joined(folder: Path) -> Path:
