@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni_agent.tools.doctor import Diagnosis, doctor
+    from omni_agent.tools.transcribe import TranscribeResult, transcribe
 
 __version__ = "0.1.0"
 
-__all__ = ["Diagnosis", "__version__", "doctor"]
+__all__ = ["Diagnosis", "TranscribeResult", "__version__", "doctor", "transcribe"]
 
 _HOME = {  # public name -> the module of tools that holds it
     "Diagnosis": "doctor",
+    "TranscribeResult": "transcribe",
     "doctor": "doctor",
+    "transcribe": "transcribe",
 }
 
 

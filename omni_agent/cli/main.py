@@ -15,6 +15,7 @@ import typer
 from omni_agent import __version__
 from omni_agent.cli.doctor import doctor
 from omni_agent.cli.output import note
+from omni_agent.cli.transcribe import transcribe
 from omni_agent.errors import OmniError
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (doctor,):
+for command in (doctor, transcribe):
     app.command()(command)
 
 
