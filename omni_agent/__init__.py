@@ -12,17 +12,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omni_agent.tools.click import ClickResult, Pressed, click, press
     from omni_agent.tools.doctor import Diagnosis, doctor
     from omni_agent.tools.transcribe import TranscribeResult, transcribe
 
 __version__ = "0.1.0"
 
-__all__ = ["Diagnosis", "TranscribeResult", "__version__", "doctor", "transcribe"]
+__all__ = [
+    "ClickResult",
+    "Diagnosis",
+    "Pressed",
+    "TranscribeResult",
+    "__version__",
+    "click",
+    "doctor",
+    "press",
+    "transcribe",
+]
 
 _HOME = {  # public name -> the module of tools that holds it
+    "ClickResult": "click",
     "Diagnosis": "doctor",
+    "Pressed": "click",
     "TranscribeResult": "transcribe",
+    "click": "click",
     "doctor": "doctor",
+    "press": "click",
     "transcribe": "transcribe",
 }
 

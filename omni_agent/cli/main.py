@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from omni_agent import __version__
+from omni_agent.cli.click import click
 from omni_agent.cli.doctor import doctor
 from omni_agent.cli.output import note
 from omni_agent.cli.transcribe import transcribe
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (doctor, transcribe):
+for command in (click, doctor, transcribe):
     app.command()(command)
 
 

@@ -1,0 +1,210 @@
+"""What a person means by the words they click with: the label, the kind of thing, and where it is.
+
+A phrase can be read in several ways: "Last name field" is a field called "Last name", not the last field called "name".
+`readings` gives them all, the most literal first, and whoever looks at the picture takes the first that fits it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Role = Literal[
+    "button", "link", "field", "checkbox", "radio", "toggle", "dropdown", "tab", "item", "icon", "heading", "text"
+]
+Relation = Literal["below", "above", "left", "right", "near"]
+Corner = tuple[Literal["left", "center", "right", ""], Literal["top", "middle", "bottom", ""]]
+
+ROLE_WORDS: dict[str, Role] = {
+    "button": "button", "buttons": "button", "btn": "button", "push button": "button", "icon button": "icon",
+    "link": "link", "hyperlink": "link",
+    "field": "field", "text field": "field", "input field": "field", "textbox": "field", "text box": "field",
+    "input": "field", "input box": "field", "text input": "field", "text area": "field", "textarea": "field",
+    "entry field": "field", "entry box": "field", "edit box": "field", "search box": "field", "search bar": "field",
+    "search field": "field", "search input": "field", "box": "field",
+    "checkbox": "checkbox", "check box": "checkbox", "tick box": "checkbox", "tickbox": "checkbox",
+    "radio": "radio", "radio button": "radio", "option button": "radio",
+    "toggle": "toggle", "toggle switch": "toggle", "switch": "toggle", "slider": "toggle",
+    "dropdown": "dropdown", "drop-down": "dropdown", "drop down": "dropdown", "dropdown menu": "dropdown",
+    "select": "dropdown", "select box": "dropdown", "combobox": "dropdown", "combo box": "dropdown",
+    "dropdown list": "dropdown", "picker": "dropdown", "selector": "dropdown", "spinner": "field",
+    "tab": "tab", "tab header": "tab",
+    "menu item": "item", "menu entry": "item", "menu option": "item", "list item": "item", "item": "item",
+    "menu": "item", "option": "item", "entry": "item", "row": "item", "section": "item", "card": "item",
+    "icon": "icon", "glyph": "icon", "symbol": "icon", "pictogram": "icon", "logo": "icon",
+    "heading": "heading", "headline": "heading", "title": "heading", "header": "heading",
+    "text": "text", "label": "text", "word": "text", "caption": "text", "message": "text",
+}  # fmt: skip
+KEEPS_WORD = ("search box", "search bar", "search field", "search input")  # the role's first word is the label too
+
+_ORDINALS = {
+    "first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5, "5th": 5,
+    "sixth": 6, "6th": 6, "seventh": 7, "7th": 7, "eighth": 8, "8th": 8, "ninth": 9, "9th": 9, "tenth": 10, "10th": 10,
+    "last": -1, "final": -1,
+}  # fmt: skip
+_SUPERLATIVES: dict[str, Corner] = {
+    "topmost": ("", "top"), "uppermost": ("", "top"), "highest": ("", "top"), "bottommost": ("", "bottom"),
+    "lowest": ("", "bottom"), "leftmost": ("left", ""), "rightmost": ("right", ""),
+}  # fmt: skip
+_PLACES: dict[str, Corner] = {
+    "sidebar": ("left", ""), "side bar": ("left", ""), "left sidebar": ("left", ""), "right sidebar": ("right", ""),
+    "header": ("", "top"), "navbar": ("", "top"), "nav bar": ("", "top"), "navigation bar": ("", "top"),
+    "menu bar": ("", "top"), "menubar": ("", "top"), "title bar": ("", "top"), "top bar": ("", "top"),
+    "footer": ("", "bottom"), "status bar": ("", "bottom"), "bottom bar": ("", "bottom"),
+}  # fmt: skip
+
+_VERTICAL = r"(?P<v>top|upper|bottom|lower)"
+_HORIZONTAL = r"(?P<h>left|right)"
+_MIDDLE = r"(?P<m>middle|center|centre)"
+_WHERE = rf"(?:{_VERTICAL}(?:[- ]?(?:hand )?(?:{_HORIZONTAL}))?|(?:far )?(?P<h2>left|right)|{_MIDDLE})(?:[- ]hand)?"
+_OF_SCREEN = (
+    r"(?: (?:corner|side|edge|part|area|half))?(?: of (?:the |this )?(?:screen|page|window|picture|image|display))?"
+)
+_CORNER_AFTER = re.compile(rf"^(?P<head>.+?),? (?:in|at|on|to|near|from) (?:the )?(?:very )?{_WHERE}{_OF_SCREEN}$")
+_CORNER_PLAIN = re.compile(rf"^(?P<head>.+?),? {_WHERE}{_OF_SCREEN}$")
+_CORNER_BEFORE = re.compile(rf"^{_WHERE}(?: corner)? (?P<head>.+)$")
+_PLACE_AFTER = re.compile(rf"^(?P<head>.+?) (?:in|on|from|at) (?:the )?(?P<place>{'|'.join(_PLACES)})$")
+
+_RELATIONS: tuple[tuple[Relation, str], ...] = (
+    ("below", r"(?:right |just |directly |immediately )?(?:below|under|underneath|beneath)"),
+    ("above", r"(?:right |just |directly |immediately )?(?:above|over|on top of)"),
+    ("left", r"(?:immediately |just )?(?:to the |on the )?left (?:side )?of"),
+    ("right", r"(?:immediately |just )?(?:to the |on the )?right (?:side )?of"),
+    ("near", r"next to|beside|besides|near to|near|close to|alongside|adjacent to|in the same row as|opposite"),
+    (
+        "near",
+        r"in the row (?:of|for|with|called|named)|on the line of|that belongs to|belonging to|for|of|in|on|at|with|by",
+    ),
+)
+_ARTICLE = re.compile(r"^(?:the|a|an|this|that)\s+")
+_POLITE = re.compile(r"^(?:please )?(?:click|press|tap|push|hit)(?: on)? (?=the |“|\x00)")
+_SAYS = re.compile(
+    r"\s+(?:called|named|labell?ed|titled|saying|that says|which says|with the (?:text|label|name|title)|reading)\s+"
+)
+_QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|«([^»]+)»|„([^“”]+)[“”]|‘([^’]+)’|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One reading of a phrase. `words` is the label or the icon's name, empty when only the kind of thing was said.
+
+    `nth` counts from 1 in reading order, -1 is the last; `corner` is a side or corner of the picture; `anchor` is
+    what the target stands `relation` to. `quoted`: the words stand on the screen exactly so.
+    """
+
+    words: str
+    role: Role | None = None
+    nth: int | None = None
+    corner: Corner | None = None
+    relation: Relation | None = None
+    anchor: str = ""
+    quoted: bool = False
+
+
+def readings(phrase: str) -> tuple[Target, ...]:
+    """Every way to read the phrase, the most literal first, without repeats."""
+    text = " ".join(unicodedata.normalize("NFKC", phrase).split())
+    quotes: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        quotes.append(next(group for group in match.groups() if group is not None))
+        return f"\x00{len(quotes) - 1}\x00"
+
+    text = _QUOTED.sub(keep, text)
+    text = _ARTICLE.sub("", _POLITE.sub("", text))
+    literal = [] if quotes else [Target(text)]
+    found = literal + [reading for whole in _with_role(Target(text)) for reading in _with_place(whole)]
+    if any("\x00" in reading.anchor and "\x00" not in reading.words for reading in found):
+        found = [reading for reading in found if reading.relation]  # what is quoted is the anchor, not the target
+    return tuple(dict.fromkeys(_restored(reading, quotes) for reading in found if reading.words or reading.role))
+
+
+def _with_role(target: Target) -> list[Target]:
+    """The target with its role word taken off, where it has one at its end or (after "with", "called") inside."""
+    said = _SAYS.split(target.words, maxsplit=1)
+    if len(said) == 2 and (role := ROLE_WORDS.get(_ARTICLE.sub("", said[0]).casefold())):
+        return [replace(target, words=said[1], role=role)]
+    words = target.words.split(" ")
+    for count in (3, 2, 1):
+        ending = " ".join(words[-count:]).casefold().strip(".,")
+        if len(words) >= count and ending in ROLE_WORDS:
+            rest = words[: -count + 1 if ending in KEEPS_WORD and count > 1 else -count]
+            return [replace(target, words=" ".join(rest), role=ROLE_WORDS[ending])]
+    opening = re.match(r"^(?P<role>[a-z -]+?):? (?P<rest>\x00\d+\x00)$", target.words, re.IGNORECASE)
+    if opening and (role := ROLE_WORDS.get(opening["role"].casefold())):  # button "Save"
+        return [replace(target, words=opening["rest"], role=role)]
+    return [target]
+
+
+def _with_place(target: Target) -> list[Target]:
+    """The target as it is, then with position words read as positions, then with an anchor read as an anchor."""
+    found = [target]
+    positioned = _positioned(target)
+    if positioned:
+        found += [positioned, *([again] if (again := _positioned(positioned)) else [])]
+    for relation, pattern in _RELATIONS:
+        match = re.match(rf"^(?P<head>.+?) (?:{pattern}) (?P<anchor>.+)$", target.words, re.IGNORECASE)
+        if not match:
+            continue
+        for head in _with_role(Target(match["head"])):
+            anchor = _with_role(Target(_ARTICLE.sub("", match["anchor"])))[0].words or match["anchor"]
+            # "the field below Email": the role word stands before the anchor, and may be all there is
+            role = head.role or target.role
+            anchored = replace(target, words=head.words, role=role, relation=relation, anchor=anchor)
+            found += [anchored, *([better] if (better := _positioned(anchored)) else [])]
+    return found
+
+
+def _positioned(target: Target) -> Target | None:
+    """The target with one position taken out of its words, or None when there is none."""
+    words = _ARTICLE.sub("", target.words)
+    first, _, rest = words.partition(" ")
+    if first.casefold() in _ORDINALS and target.nth is None:
+        rest = re.sub(r"^(?:one|of the) ", "", rest)
+        return _rerole(replace(target, words=rest, nth=_ORDINALS[first.casefold()]))
+    if first.casefold() in _SUPERLATIVES and target.corner is None:
+        return _rerole(replace(target, words=rest, corner=_SUPERLATIVES[first.casefold()]))
+    if target.corner is not None:
+        return None
+    lowered = words.casefold()
+    if target.role and (match := re.fullmatch(_WHERE, lowered)):  # "bottom left icon": nothing but a place and a kind
+        return replace(target, words="", corner=_corner(match))
+    if match := _PLACE_AFTER.match(lowered):
+        return _rerole(replace(target, words=words[: len(match["head"])], corner=_PLACES[match["place"]]))
+    for pattern in (_CORNER_AFTER, _CORNER_BEFORE, _CORNER_PLAIN):
+        if match := pattern.match(lowered):
+            head = words[match.start("head") : match.end("head")]
+            return _rerole(replace(target, words=head, corner=_corner(match)))
+    return None
+
+
+def _rerole(target: Target) -> Target:
+    """After a position was taken off the end, the role word may stand there: "Save button in the top right"."""
+    if target.words.casefold() in ROLE_WORDS and target.role is None:
+        return replace(target, words="", role=ROLE_WORDS[target.words.casefold()])
+    return _with_role(target)[0] if target.role is None else target
+
+
+def _corner(match: re.Match[str]) -> Corner:
+    across = match["h"] or match["h2"] or ""
+    down = {"top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom"}.get(match["v"] or "", "")
+    if match["m"]:
+        return "center", "middle"
+    return across, down  # type: ignore[return-value]  # the pattern admits only these words
+
+
+def _restored(target: Target, quotes: list[str]) -> Target:
+    """The quoted words back in their places."""
+
+    def fill(text: str) -> str:
+        return re.sub(r"\x00(\d+)\x00", lambda match: quotes[int(match[1])], text)
+
+    quoted = "\x00" in target.words
+    words = target.words
+    if quoted:  # with a quotation the words around it only describe: 'the "Save" thing'
+        match = re.search(r"\x00\d+\x00", words)
+        assert match is not None
+        words = match[0]
+    return replace(target, words=fill(words).strip(" .,"), anchor=fill(target.anchor).strip(" .,"), quoted=quoted)
