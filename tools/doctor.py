@@ -8,11 +8,8 @@ from dataclasses import dataclass
 
 from omni_agent.engines import local, server
 from omni_agent.errors import OmniError
-<<<<<<< HEAD
-from omni_agent.perception.lite import engine as lite
-=======
 from omni_agent.media import hands, screen
->>>>>>> 43699cf (omni click: coordinates, screens, the mouse, and text targets with their kinds and places)
+from omni_agent.perception.lite import engine as lite
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +50,23 @@ def _engine(check: Callable[[], None]) -> Callable[[], str]:
     return look
 
 
-<<<<<<< HEAD
 def _memory() -> str:
     page = os.sysconf("SC_PAGE_SIZE")
     free, total = (os.sysconf(name) * page / 2**30 for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
     return f"{free:.1f} of {total:.1f} GiB free, {os.cpu_count()} cores"
-=======
+
+
 def _press() -> str:
     hands.check()
     return "can press; the pointer in a corner of the screen stops it"
->>>>>>> 43699cf (omni click: coordinates, screens, the mouse, and text targets with their kinds and places)
 
 
 _CHECKS: dict[str, Callable[[], str]] = {
     "engine lite": _engine(lite.check),
     "engine local": _engine(local.check),
     "engine server": _engine(server.check),
-<<<<<<< HEAD
     "memory": _memory,
     "gpu": lambda: "; ".join(local.cards()),
-=======
     "screen": screen.describe,
     "mouse": _press,
->>>>>>> 43699cf (omni click: coordinates, screens, the mouse, and text targets with their kinds and places)
 }
