@@ -1,4 +1,4 @@
-"""The seam between tools and whatever perceives: six verbs over omni's own values.
+"""The seam between tools and whatever perceives: seven verbs over omni's own values.
 
 A tool holds a `Perception` and never asks which one. What a perception cannot do at all raises `Unavailable`; what it
 looked for and did not find is a value with `found=False`.

@@ -38,7 +38,7 @@ def check() -> None:
 
 
 class LitePerception:
-    """Specialists behind the six verbs of `Perception`. It quotes, reads and hears; it never invents prose."""
+    """Specialists behind the seven verbs of `Perception`. It quotes, reads and hears; it never invents prose."""
 
     name = "lite"
 
