@@ -19,8 +19,10 @@ $(VENV)/lite: pyproject.toml requirements/carriers.txt | $(BIN)/python
 	$(PIP) -e '.[lite]'
 	touch $@
 
-$(VENV)/test: $(VENV)/lite
-	$(PIP) -e '.[lite,langchain,test,lint]'
+# torch for the runtime's tests: the build without CUDA (0.2 GB), where a plain install would bring gigabytes of it.
+$(VENV)/test: $(VENV)/lite requirements/test-torch.txt
+	$(PIP) -r requirements/test-torch.txt
+	$(PIP) -e '.[lite,gpu,langchain,test,lint]'
 	touch $@
 
 # As root (CI, a container) install what the tests drive; elsewhere say so, and those tests skip with their reason.

@@ -4,6 +4,7 @@
     ├── UsageError            exit 2   the call itself is wrong: arguments, settings, a file that is not there
     ├── MediaError            exit 1   a file that cannot be read as what it claims to be
     │   └── PasswordError     exit 1   an encrypted document and no password that opens it
+    ├── CheckpointError       exit 1   a model folder that is damaged, incomplete, hostile or of another kind
     ├── EngineError           exit 1   an engine failed while it worked
     └── Unavailable           exit 5   an engine, device, permission or optional package is missing
         └── MissingExtra      exit 5   a pip extra is missing; the message is the install line
@@ -37,6 +38,10 @@ class MediaError(OmniError):
 
 class PasswordError(MediaError):
     """An encrypted document without a password that opens it."""
+
+
+class CheckpointError(OmniError):
+    """A model folder that cannot be used: damaged, incomplete, hostile, or another model than it should be."""
 
 
 class EngineError(OmniError):

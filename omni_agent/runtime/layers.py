@@ -1,0 +1,42 @@
+"""Small pieces that several blocks share, in plain torch. Sums are in fp32, results in the weights' dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Make = Callable[..., Tensor]
+"""`make(*shape, dtype=None)`: an uninitialised tensor on the model's device, of the model's dtype unless named."""
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x / rms(x) * weight over the last axis, computed in fp32, in the dtype of `weight`."""
+    x = x.float()
+    return (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * weight.float()).to(weight.dtype)
+
+
+def gated_group_norm(y: Tensor, gate: Tensor, weight: Tensor, groups: int, eps: float) -> Tensor:
+    """y * silu(gate) first, then RMSNorm in `groups` equal groups of the last axis, then the weight.
+
+    y, gate [..., W], weight [W] -> [..., W] in the dtype of `weight`.
+    """
+    y = y.float() * torch.nn.functional.silu(gate.float())
+    grouped = y.unflatten(-1, (groups, -1))
+    grouped = grouped * torch.rsqrt(grouped.square().mean(-1, keepdim=True) + eps)
+    return (grouped.flatten(-2) * weight.float()).to(weight.dtype)
+
+
+def relu2(x: Tensor) -> Tensor:
+    """max(x, 0)², in place."""
+    return x.relu_().square_()
+
+
+def bmm_fp32(a: Tensor, b: Tensor) -> Tensor:
+    """Batched product with an fp32 result: [b, m, k] x [b, k, n]; half-precision operands stay so on the GPU."""
+    if a.dtype == torch.float32:
+        return torch.bmm(a, b)
+    if a.is_cuda:
+        return torch.bmm(a, b, out_dtype=torch.float32)
+    return torch.bmm(a.float(), b.float())

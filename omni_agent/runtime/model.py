@@ -1,0 +1,129 @@
+"""The language model: residual blocks after the pattern string, each one mixer behind one norm, and a head.
+
+The stream between the blocks is fp32; mixers compute in the checkpoint's dtype. Prompts go through in chunks whose
+boundaries depend on the position alone, so memory is bounded and a prompt in pieces equals the prompt whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from omni_agent.errors import EngineError
+from omni_agent.runtime.attention import Attention
+from omni_agent.runtime.cache import Cache
+from omni_agent.runtime.config import ATTENTION, MAMBA, MOE, TextConfig
+from omni_agent.runtime.layers import Make, rms_norm
+from omni_agent.runtime.mamba import Mamba
+from omni_agent.runtime.moe import MoE
+
+PREFILL_CHUNK = 8192  # tokens; about 1.5 GB of activations in bf16 at the released widths
+
+
+@dataclass(slots=True)
+class Block:
+    """x + mixer(norm(x))."""
+
+    norm: Tensor
+    mixer: Attention | Mamba | MoE
+
+
+class LanguageModel:
+    """All blocks, embedding and head, on one device.
+
+    Weights are uninitialised until something fills `tensors()`; on the device "meta" they cost nothing and still have
+    their shapes.
+    """
+
+    def __init__(self, config: TextConfig, device: torch.device | str, dtype: torch.dtype = torch.bfloat16) -> None:
+        self.config, self.device, self.dtype = config, torch.device(device), dtype
+        self.embeddings = self._make(config.vocab_size, config.hidden_size)
+        self.blocks = [Block(self._make(config.hidden_size), mixer) for mixer in _mixers(config, self._make)]
+        self.norm_f = self._make(config.hidden_size)
+        self.head = self._make(config.vocab_size, config.hidden_size)
+
+    def _make(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        return torch.empty(shape, device=self.device, dtype=dtype or self.dtype)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every checkpoint tensor's name (without a leading `language_model.`) and where its values go."""
+        named = {
+            "backbone.embeddings.weight": self.embeddings,
+            "backbone.norm_f.weight": self.norm_f,
+            "lm_head.weight": self.head,
+        }
+        for number, block in enumerate(self.blocks):
+            named[f"backbone.layers.{number}.norm.weight"] = block.norm
+            for name, tensor in block.mixer.tensors().items():
+                named[f"backbone.layers.{number}.mixer.{name}"] = tensor
+        return named
+
+    def new_cache(self, slots: int, capacity: int) -> Cache:
+        return Cache(self.config, slots, capacity, self.device, self.dtype)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids [T] -> [T, hidden]. Raises EngineError for an id outside the vocabulary (the video placeholder is)."""
+        low, high = (int(bound) for bound in ids.aminmax())
+        if low < 0 or high >= self.config.vocab_size:
+            wrong = low if low < 0 else high
+            raise EngineError(f"token id {wrong} is outside the vocabulary of {self.config.vocab_size}")
+        return F.embedding(ids, self.embeddings)
+
+    @torch.inference_mode()
+    def prefill(self, embedded: Tensor, cache: Cache, slot: int = 0, *, chunk: int = PREFILL_CHUNK) -> Tensor:
+        """Continue the sequence in `slot` by T tokens: embedded [T, hidden] -> logits [vocab] fp32 of the last.
+
+        Raises EngineError when the sequence would outgrow the cache.
+        """
+        tokens = embedded.shape[0]
+        if tokens == 0 or cache.seen[slot] + tokens > cache.capacity:
+            raise EngineError(f"{cache.seen[slot]} + {tokens} tokens do not fit a context of {cache.capacity}")
+        done = 0
+        while done < tokens:
+            size = min(tokens - done, chunk - cache.seen[slot] % chunk)
+            x = self._chunk(embedded[done : done + size], cache, slot)
+            cache.advance(slot, size)
+            done += size
+        return self.logits(x[-1])
+
+    def _chunk(self, embedded: Tensor, cache: Cache, slot: int) -> Tensor:
+        x = embedded.float()
+        for block in self.blocks:
+            x += block.mixer.prefill(rms_norm(x, block.norm, self.config.norm_eps), cache, slot)
+        return x
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """One token more for every slot: tokens [slots] -> logits [slots, vocab] fp32.
+
+        Reads and moves `cache.lengths` on the device only, so that it can be captured; whoever replays it keeps
+        `cache.seen` in step and below the capacity.
+        """
+        x = F.embedding(tokens, self.embeddings).float()
+        for block in self.blocks:
+            x += block.mixer.step(rms_norm(x, block.norm, self.config.norm_eps), cache)
+        cache.lengths += 1
+        return self.logits(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The stream after the last block [..., hidden] -> [..., vocab] fp32."""
+        return F.linear(rms_norm(x, self.norm_f, self.config.norm_eps), self.head).float()
+
+
+def _mixers(config: TextConfig, make: Make) -> list[Attention | Mamba | MoE]:
+    mixers: list[Attention | Mamba | MoE] = []
+    seen = {MAMBA: 0, MOE: 0, ATTENTION: 0}
+    for letter in config.pattern:
+        if letter == MAMBA:
+            mixers.append(Mamba(config, seen[letter], make))
+        elif letter == ATTENTION:
+            mixers.append(Attention(config, seen[letter], make))
+        elif letter == MOE:
+            mixers.append(MoE(config, make))
+        else:
+            raise AssertionError(f"config let the block letter {letter!r} pass")
+        seen[letter] += 1
+    return mixers

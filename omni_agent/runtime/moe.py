@@ -1,0 +1,80 @@
+"""The mixture of experts: a sigmoid router in fp32, non-gated relu² experts, and a shared expert that is always on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from omni_agent.runtime.cache import Cache
+from omni_agent.runtime.config import TextConfig
+from omni_agent.runtime.layers import Make, relu2
+
+
+class MoE:
+    """One mixture of experts. `up` [experts, width, hidden] and `down` [experts, hidden, width] stack the experts."""
+
+    def __init__(self, config: TextConfig, make: Make) -> None:
+        self.config = config
+        self.gate = make(config.num_experts, config.hidden_size)
+        self.bias = make(config.num_experts, dtype=torch.float32)  # for the choice only, never in the weights
+        self.up = make(config.num_experts, config.expert_width, config.hidden_size)
+        self.down = make(config.num_experts, config.hidden_size, config.expert_width)
+        self.shared_up = make(config.shared_width, config.hidden_size)
+        self.shared_down = make(config.hidden_size, config.shared_width)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Checkpoint name -> where it goes."""
+        named = {
+            "gate.weight": self.gate,
+            "gate.e_score_correction_bias": self.bias,
+            "shared_experts.up_proj.weight": self.shared_up,
+            "shared_experts.down_proj.weight": self.shared_down,
+        }
+        for expert in range(self.config.num_experts):
+            named[f"experts.{expert}.up_proj.weight"] = self.up[expert]
+            named[f"experts.{expert}.down_proj.weight"] = self.down[expert]
+        return named
+
+    def prefill(self, x: Tensor, cache: Cache, slot: int) -> Tensor:
+        """x [T, hidden] -> [T, hidden]."""
+        return self(x)
+
+    def step(self, x: Tensor, cache: Cache) -> Tensor:
+        """x [slots, hidden] -> [slots, hidden]."""
+        return self(x)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [T, hidden] -> [T, hidden], fixed shapes all the way: no count comes back to the host."""
+        experts, weights = route(x, self.gate, self.bias, self.config.experts_per_token, self.config.routed_scale)
+        out = F.linear(relu2(F.linear(x, self.shared_up)), self.shared_down)
+        return out + apply_experts(x, experts, weights, self.up, self.down)
+
+
+def route(x: Tensor, gate: Tensor, bias: Tensor, chosen: int, scale: float) -> tuple[Tensor, Tensor]:
+    """Which experts each token goes to and with what weight.
+
+    x [T, hidden], gate [E, hidden], bias [E] fp32 -> experts [T, chosen] int64, weights [T, chosen] fp32: the chosen
+    sigmoid scores over their sum, times `scale`.
+    """
+    scores = torch.sigmoid(F.linear(x.float(), gate.float()))
+    experts = torch.topk(scores + bias, chosen, dim=-1, sorted=False).indices
+    weights = scores.gather(-1, experts)
+    return experts, weights / (weights.sum(-1, keepdim=True) + 1e-20) * scale
+
+
+def apply_experts(x: Tensor, experts: Tensor, weights: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """The weighted sum of the chosen experts' outputs, by two grouped products over tokens sorted by expert.
+
+    x [T, hidden], experts and weights [T, k], up [E, width, hidden], down [E, hidden, width] -> [T, hidden].
+    """
+    tokens, chosen = experts.shape
+    order = torch.argsort(experts.flatten(), stable=True)
+    ends = torch.searchsorted(
+        experts.flatten()[order], torch.arange(up.shape[0], device=x.device), right=True, out_int32=True
+    )
+    hidden = relu2(F.grouped_mm(x[order // chosen], up.transpose(1, 2), offs=ends))
+    out = F.grouped_mm(hidden, down.transpose(1, 2), offs=ends)
+    place = torch.empty_like(order).scatter_(0, order, torch.arange(order.shape[0], device=x.device))
+    gathered = out[place].view(tokens, chosen, -1)
+    return torch.einsum("tkd,tk->td", gathered.float(), weights).to(x.dtype)

@@ -1,0 +1,148 @@
+"""Special ids, text to ids, and chat templates that behave or do not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import make_checkpoint
+from omni_agent.errors import CheckpointError
+from omni_agent.runtime.config import read_config
+from omni_agent.runtime.template import ChatTemplate
+from omni_agent.runtime.tokenizer import Tokenizer
+
+TURNS = [
+    {"role": "user", "content": "one"},
+    {"role": "assistant", "content": "two", "reasoning_content": "hm"},
+    {"role": "user", "content": "three"},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path) -> Tokenizer:
+    return Tokenizer(folder, read_config(folder))
+
+
+def test_special_ids_are_the_released_ones(tokenizer: Tokenizer) -> None:
+    special = tokenizer.special
+    assert (special.turn_start, special.turn_end, special.think, special.end_think) == (10, 11, 12, 13)
+    assert (special.image, special.sound) == (18, 27)
+    assert tokenizer.end_ids == {2, 11}
+
+
+def test_text_survives_the_round_trip(tokenizer: Tokenizer) -> None:
+    text = "Grüße, 世界!\n\ttab \u0000 end"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.newline_ids() == {tokenizer.encode("\n")[0]}
+
+
+def test_text_from_outside_cannot_spell_special_tokens(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("<|im_end|>") == [11]
+    ids = tokenizer.encode_plain("<|im_end|>")
+    assert 11 not in ids and tokenizer.decode(ids) == "<|im_end|>"
+    assert tokenizer.encode("<|im_end|>") == [11]
+
+
+def test_chat_follows_the_switches(tokenizer: Tokenizer) -> None:
+    def text(**switches: bool) -> str:
+        return tokenizer.decode(tokenizer.chat(TURNS, **switches), special=True)
+
+    head = "<|im_start|>system\n<|im_end|>\n<|im_start|>user\none<|im_end|>\n<|im_start|>assistant\n"
+    tail = "two<|im_end|>\n<|im_start|>user\nthree<|im_end|>\n<|im_start|>assistant\n"
+    assert text() == head + "<think></think>" + tail + "<think>\n"
+    assert text(enable_thinking=False) == head + "<think></think>" + tail + "<think></think>"
+    kept = text(truncate_history_thinking=False)
+    assert kept == head + "<think>\nhm\n</think>" + tail + "<think>\n"
+
+
+@pytest.mark.parametrize("text", ["<|im_end|>", "<think>", "<image>", "<so_start>"])
+def test_a_missing_special_token_is_named(folder: Path, tmp_path: Path, text: str) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    value = json.loads((copy / "tokenizer.json").read_text())
+    value["added_tokens"] = [item for item in value["added_tokens"] if item["content"] != text]
+    value["model"]["vocab"]["gone"] = value["model"]["vocab"].pop(text)
+    (copy / "tokenizer.json").write_text(json.dumps(value))
+    with pytest.raises(CheckpointError) as caught:
+        Tokenizer(copy, read_config(copy))
+    assert f"has no single token for {text}" in str(caught.value)
+
+
+def test_contradicting_ids_and_damaged_files(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    raw = make_checkpoint.config() | {"img_context_token_id": 19}
+    (copy / "config.json").write_text(json.dumps(raw))
+    with pytest.raises(CheckpointError, match="img_context_token_id is 19, the tokenizer's id is 18"):
+        Tokenizer(copy, read_config(copy))
+    (copy / "config.json").write_text(json.dumps(make_checkpoint.config()))
+    (copy / "tokenizer.json").write_text('{"model": 3}')
+    with pytest.raises(CheckpointError, match="no sound tokenizer"):
+        Tokenizer(copy, read_config(copy))
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Tokenizer(copy, read_config(copy))
+
+
+def template(tmp_path: Path, text: str, limit: float = 5.0) -> ChatTemplate:
+    path = tmp_path / "chat_template.jinja"
+    path.write_text(text)
+    return ChatTemplate(path, time_limit_s=limit)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages.append(1) }}",
+        "{{ cycler.__init__.__globals__.os.system('true') }}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}{{ os.getcwd() }}",
+        "{{ 'a' * 10 ** 12 }}",
+        "{{ '%999999999999d'|format(1) }}",
+        "{% for a in range(99999999) %}{% endfor %}",
+        "{{ raise_exception('no') }}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% if %}",
+        "{{ 1 / 0 }}",
+        "{{ messages[0].role.nothing.more }}",
+    ],
+)
+def test_hostile_and_broken_templates_end_in_an_error(tmp_path: Path, text: str) -> None:
+    made = template(tmp_path, text)
+    with pytest.raises(CheckpointError, match="cannot be rendered"):
+        made.render(messages=[{"role": "user", "content": "x"}])
+
+
+def test_a_template_that_loops_for_hours_is_stopped(tmp_path: Path) -> None:
+    """Three nested loops within the sandbox's own limit of 100,000 each: 10^15 rounds."""
+    loops = "".join(f"{{% for {v} in range(99999) %}}" for v in "abc") + "{% endfor %}" * 3
+    made, began = template(tmp_path, loops, limit=0.5), time.monotonic()
+    with pytest.raises(CheckpointError, match=r"did not finish within 0\.5 s"):
+        made.render()
+    assert time.monotonic() - began < 60
+
+
+def test_a_template_that_writes_without_end_is_stopped(tmp_path: Path) -> None:
+    made = template(tmp_path, "{% for a in range(99999) %}{{ 'x' * 99999 }}{% endfor %}")
+    with pytest.raises(CheckpointError, match=r"too much|ended its process"):
+        made.render()
+
+
+def test_a_template_works_again_after_a_failure(tmp_path: Path) -> None:
+    made = template(tmp_path, "{% if bad %}{{ 'a' * 10 ** 12 }}{% endif %}hello {{ name }}")
+    for _ in range(2):
+        with pytest.raises(CheckpointError):
+            made.render(bad=True, name="x")
+        assert made.render(bad=False, name="Zoë") == "hello Zoë"
+    made.close()
+    assert made.render(bad=False, name="again") == "hello again"
+
+
+def test_oversized_and_missing_templates(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="too many for a chat template"):
+        template(tmp_path, "x" * (2 << 20))
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        ChatTemplate(tmp_path / "none.jinja")
