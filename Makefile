@@ -19,7 +19,7 @@ $(VENV)/lite: pyproject.toml requirements/carriers.txt | $(BIN)/python
 	$(PIP) -e '.[lite]'
 	touch $@
 
-# torch for the runtime's tests: the build without CUDA (0.2 GB), where a plain install would bring gigabytes of it.
+# torch for the runtime's tests comes pinned: a loose requirement takes the newest CUDA build, gigabytes for nothing here.
 $(VENV)/test: $(VENV)/lite requirements/test-torch.txt
 	$(PIP) -r requirements/test-torch.txt
 	$(PIP) -e '.[lite,gpu,langchain,test,lint]'

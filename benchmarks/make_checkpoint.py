@@ -293,7 +293,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     raw = raw or config()
     made = tensors(raw, dtype, seed)
-    names, index = list(made), {}
+    names = list(made)
+    index: dict[str, str] = {}
     for number in range(shards):
         file = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
         part = names[number * len(names) // shards : (number + 1) * len(names) // shards]

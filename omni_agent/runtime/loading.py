@@ -188,7 +188,7 @@ def fill(pairs: Iterable[tuple[Entry, Tensor]], progress: Progress = no_progress
     readers = min(READERS, os.cpu_count() or 1) if pieces[0][1].is_cuda else 2
     with ThreadPoolExecutor(readers) as pool:
         local = threading.local()
-        for size in pool.map(lambda piece: _read(*piece, local), pieces):
+        for size in pool.map(lambda piece: _read(piece[0], piece[1], local), pieces):
             with lock:
                 done += size
             progress("loading weights", done, total)

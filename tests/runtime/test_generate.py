@@ -27,8 +27,8 @@ def generator(loaded: Loaded) -> Generator:
 
 
 def run(generator: Generator, **options: Any) -> tuple[list[int], End]:
-    options = {"sampling": GREEDY, "max_tokens": 24, "ends": frozenset[int]()} | options
-    *tokens, end = generator.stream(PROMPT, **options)
+    given: dict[str, Any] = {"sampling": GREEDY, "max_tokens": 24, "ends": frozenset()}
+    *tokens, end = generator.stream(PROMPT, **given | options)
     assert isinstance(end, End)
     return [token.id for token in tokens if isinstance(token, Token)], end
 
