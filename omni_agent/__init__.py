@@ -12,18 +12,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omni_agent.tools.ask import AskResult, ask
     from omni_agent.tools.click import ClickResult, Pressed, click, press
     from omni_agent.tools.doctor import Diagnosis, doctor
+    from omni_agent.tools.evidence import Citation
     from omni_agent.tools.transcribe import TranscribeResult, transcribe
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AskResult",
+    "Citation",
     "ClickResult",
     "Diagnosis",
     "Pressed",
     "TranscribeResult",
     "__version__",
+    "ask",
     "click",
     "doctor",
     "press",
@@ -31,10 +36,13 @@ __all__ = [
 ]
 
 _HOME = {  # public name -> the module of tools that holds it
+    "AskResult": "ask",
+    "Citation": "evidence",
     "ClickResult": "click",
     "Diagnosis": "doctor",
     "Pressed": "click",
     "TranscribeResult": "transcribe",
+    "ask": "ask",
     "click": "click",
     "doctor": "doctor",
     "press": "click",
