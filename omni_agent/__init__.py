@@ -12,41 +12,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni_agent.tools.ask import AskResult, ask
     from omni_agent.tools.click import ClickResult, Pressed, click, press
     from omni_agent.tools.doctor import Diagnosis, doctor
-    from omni_agent.tools.evidence import Citation
     from omni_agent.tools.transcribe import TranscribeResult, transcribe
+    from omni_agent.tools.watch import WatchResult, watch
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "AskResult",
-    "Citation",
     "ClickResult",
     "Diagnosis",
     "Pressed",
     "TranscribeResult",
+    "WatchResult",
     "__version__",
-    "ask",
     "click",
     "doctor",
     "press",
     "transcribe",
+    "watch",
 ]
 
 _HOME = {  # public name -> the module of tools that holds it
-    "AskResult": "ask",
-    "Citation": "evidence",
     "ClickResult": "click",
     "Diagnosis": "doctor",
     "Pressed": "click",
     "TranscribeResult": "transcribe",
-    "ask": "ask",
+    "WatchResult": "watch",
     "click": "click",
     "doctor": "doctor",
     "press": "click",
     "transcribe": "transcribe",
+    "watch": "watch",
 }
 
 

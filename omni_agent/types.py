@@ -156,13 +156,24 @@ class Clip(Protocol):
     @property
     def duration(self) -> float: ...
 
-    def frames(self, *, every: float, max_side: int = 1280) -> Iterator[Frame]:
-        """One frame every `every` seconds, in order, upright, its longer side at most `max_side` pixels."""
+    def frames(self, *, every: float, max_side: int = 1280, start: float = 0.0) -> Iterator[Frame]:
+        """One frame every `every` seconds from `start` on, in order, upright, its longer side at most `max_side`
+        pixels. A picture that stays is the same object again."""
         ...
 
     def sound(self) -> Sound | None:
         """The sound track, or None where there is none."""
         ...
+
+
+class Memory(Protocol):
+    """Notes that a perception keeps about one file between calls: JSON values by name. A dict is one."""
+
+    def get(self, key: str, /) -> Any:
+        """What was kept under this name, or None."""
+        ...
+
+    def __setitem__(self, key: str, value: Any, /) -> None: ...
 
 
 # --- speech -----------------------------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from omni_agent import __version__
-from omni_agent.cli.ask import ask
 from omni_agent.cli.click import click
 from omni_agent.cli.doctor import doctor
 from omni_agent.cli.output import note
 from omni_agent.cli.transcribe import transcribe
+from omni_agent.cli.watch import watch
 from omni_agent.errors import OmniError
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (ask, click, doctor, transcribe):
+for command in (click, doctor, transcribe, watch):
     app.command()(command)
 
 

@@ -13,6 +13,7 @@ from omni_agent.types import (
     Clip,
     Heard,
     Line,
+    Memory,
     Minutes,
     Page,
     Picture,
@@ -56,9 +57,18 @@ class Perception(Protocol):
         ...
 
     def look(
-        self, clip: Clip, question: str, segments: Sequence[Segment], *, progress: Progress = no_progress
+        self,
+        clip: Clip,
+        question: str,
+        segments: Sequence[Segment],
+        *,
+        memory: Memory | None = None,
+        progress: Progress = no_progress,
     ) -> Viewing:
-        """Answer about a video from what it shows and from what is said in it (`segments`, empty without speech)."""
+        """Answer about a video from what it shows and from what is said in it (`segments`, empty without speech).
+
+        `memory` holds what earlier calls found out about this same clip; notes are added as stretches are done, so
+        that the next question is quick and an interrupted look goes on."""
         ...
 
     def minutes(self, segments: Sequence[Segment]) -> Minutes:

@@ -13,6 +13,7 @@ from omni_agent.types import (
     Clip,
     Heard,
     Line,
+    Memory,
     Minutes,
     Page,
     Picture,
@@ -88,7 +89,13 @@ class ModelPerception:
         self._cannot("tell speakers apart")
 
     def look(
-        self, clip: Clip, question: str, segments: Sequence[Segment], *, progress: Progress = no_progress
+        self,
+        clip: Clip,
+        question: str,
+        segments: Sequence[Segment],
+        *,
+        memory: Memory | None = None,
+        progress: Progress = no_progress,
     ) -> Viewing:
         self._cannot("watch videos")
 

@@ -13,6 +13,7 @@ from omni_agent.types import (
     Clip,
     Heard,
     Line,
+    Memory,
     Minutes,
     Page,
     Picture,
@@ -87,11 +88,18 @@ class LitePerception:
         return tell_apart(sound, segments)
 
     def look(
-        self, clip: Clip, question: str, segments: Sequence[Segment], *, progress: Progress = no_progress
+        self,
+        clip: Clip,
+        question: str,
+        segments: Sequence[Segment],
+        *,
+        memory: Memory | None = None,
+        progress: Progress = no_progress,
     ) -> Viewing:
         from omni_agent.perception.lite.look import look
 
-        return look(clip, question, segments, self._reader, self._embedder, progress)
+        notes = {} if memory is None else memory
+        return look(clip, question, segments, self._reader, self._embedder, notes, progress)
 
     def minutes(self, segments: Sequence[Segment]) -> Minutes:
         from omni_agent.perception.lite.minutes import minutes

@@ -1,0 +1,129 @@
+"""What kind of value a question asks for, whether a text holds one, and the words that a question turns on.
+
+English only, by rules: a similarity score cannot tell "the total is missing" from "the total is 12", the kind can.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+
+class Kind(Enum):
+    """The kind of value that an answer must hold."""
+
+    ANY = "anything"
+    NUMBER = "a number"
+    MONEY = "an amount of money"
+    PERCENT = "a percentage"
+    DATE = "a date"
+    TIME = "a time"
+    PERSON = "a name"
+    EMAIL = "an e-mail address"
+    ADDRESS = "a web address"
+    PHONE = "a telephone number"
+    VERSION = "a version"
+    COLOUR = "a colour"
+
+
+_NUMBER_WORDS = (
+    "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
+    "|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|dozen"
+    "|once|twice|half|first|second|third"
+)
+_MONTH = r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+_MONTH += r"|nov(?:ember)?|dec(?:ember)?"
+_DAY = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
+_CURRENCY = r"dollars?|euros?|pounds?|cents?|usd|eur|gbp|chf|yen|francs?"
+
+_ASKED: tuple[tuple[Kind, str], ...] = (
+    (Kind.EMAIL, r"\be-?mail\b"),
+    (Kind.ADDRESS, r"\b(?:url|web ?site|web address|link|domain|homepage)\b"),
+    (Kind.PHONE, r"\b(?:tele)?phone\b"),
+    (Kind.VERSION, r"\b(?:what|which)\b.*\bversion\b|\bversion (?:number|of)\b"),
+    (Kind.COLOUR, r"\b(?:what|which)\b.{0,30}\bcolou?rs?\b"),
+    (Kind.PERCENT, r"\b(?:percent(?:age)?|per cent)\b|%"),
+    (Kind.MONEY, r"\bhow much (?:does|do|did|is|are|was|were|will|would)\b.*\b(?:cost|pay|price|charge|worth|owe)"),
+    (Kind.MONEY, r"\b(?:what|which)\b.*\b(?:price|costs?|salary|fee|revenue|turnover|budget)\b"),
+    (Kind.TIME, r"\bat what time\b|\bwhat time\b|\bwhat hour\b"),
+    (Kind.DATE, r"\b(?:what|which) (?:date|day|year|month)\b|\bin what year\b|\bdate of\b"),
+    (Kind.NUMBER, r"\bhow (?:many|much|old|long|far|big|large|high|fast|often|tall|wide)\b|\bwhat (?:number|amount)\b"),
+    (Kind.NUMBER, r"\bwhat (?:is|was|are) the (?:\w+ ){0,3}(?:total|count|sum|score|size|number|amount|temperature)\b"),
+    (Kind.PERSON, r"^(?:by )?who(?:m|se)?\b|\bby whom\b|\bwhat is the name of the (?:author|person|speaker)\b"),
+)
+
+_HOLDS: dict[Kind, str] = {
+    Kind.NUMBER: rf"(?<![\w-])\d|\b(?:{_NUMBER_WORDS})\b",
+    Kind.MONEY: rf"[$€£¥]|\b(?:{_CURRENCY})\b|\bfree\b|(?<![\w-])\d+[.,]\d\d\b",
+    Kind.PERCENT: r"\d\s*(?:%|per ?cent)|\bper ?cent\b|\bhalf\b|\bquarter\b",
+    Kind.DATE: rf"\b(?:19|20)\d\d\b|\b(?:{_MONTH})\b|\b(?:{_DAY})s?\b|\d{{1,2}}[./-]\d{{1,2}}"
+    r"|\b(?:today|tomorrow|yesterday)\b",
+    Kind.TIME: r"\d{1,2}[:.]\d\d|\b\d{1,2}\s*(?:am|pm|a\.m\.|p\.m\.|o'clock|h)\b|\b(?:noon|midnight|o'clock)\b",
+    Kind.EMAIL: r"\S+\s?@\s?\S+\.\w+|\bat\b.+\bdot\b",
+    Kind.ADDRESS: r"https?:|www\.|\b[\w-]+\.(?:com|org|net|io|dev|de|edu|gov|eu|uk|fr|info|html?)\b"
+    r"|\bdot (?:com|org)\b",
+    Kind.PHONE: r"\+?\(?\d(?:[ ()/.-]{0,2}\d){6,}",
+    Kind.VERSION: r"\d+(?:\.\d+)+|\bv\.?\s?\d+|\bversion \w+|\b\d+\b",
+    Kind.COLOUR: r"\b(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|cyan|magenta|gold"
+    r"|silver|beige|turquoise|teal|navy|maroon)\b|#[0-9a-f]{6}\b",
+}
+
+
+def asked(question: str) -> Kind:
+    """The kind of value that this question asks for; ANY where every text may answer."""
+    text = question.lower().strip()
+    return next((kind for kind, pattern in _ASKED if re.search(pattern, text)), Kind.ANY)
+
+
+def fit(kind: Kind, text: str) -> float:
+    """How well a text holds a value of this kind: 1 surely, 0.5 perhaps (a bare number may be a price), 0 not."""
+    if kind is Kind.ANY:
+        return 1.0
+    if kind is Kind.PERSON:
+        return 1.0 if re.search(r"\b[A-Z][a-zà-ÿ]+\b", text) else 0.0
+    if re.search(_HOLDS[kind], text.lower()):
+        return 1.0
+    return 0.5 if kind is Kind.MONEY and re.search(r"(?<![\w.,-])\d{2,}(?![\w:-])", text) else 0.0
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+_STOP_WORDS = """\
+a an the of in on at to for from by with about as into onto over under and or but if then than that this these
+those there here it its is are was were be been being am do does did done doing has have had having will would
+can could shall should may might must not no nor so such what which who whom whose when where why how i you he
+she we they me him her us them my your his our their any some all each every both few more most other own same
+too very just also only up down out off again once get gets got many much"""
+_STOP = frozenset(_STOP_WORDS.split())
+_QUOTED = r"""[“"]([^”"]+)[”"]|‘([^’]+)’|(?<!\w)'([^']+)'(?!\w)"""
+
+
+def words(text: str) -> list[str]:
+    """The words and numbers of a text as stems, in order: lower case, without plural and tense endings."""
+    return [stem(word) for word in re.findall(r"[a-zà-ÿ]+(?:'[a-z]+)?|\d+(?:[.,:]\d+)*", text.lower())]
+
+
+def terms(text: str) -> list[str]:
+    """The stems that carry meaning, each once, in order."""
+    found = re.findall(r"[a-zà-ÿ]+(?:'[a-z]+)?|\d+(?:[.,:]\d+)*", text.lower())
+    return list(dict.fromkeys(stem(word) for word in found if (word not in _STOP and len(word) > 1) or word.isdigit()))
+
+
+def stem(word: str) -> str:
+    """A word without its inflection: enough that "bookings", "booked" and "booking" meet."""
+    word = re.sub(r"'s?$|'\w+$", "", word)
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    for ending in ("ings", "ing", "edly", "ed", "es", "s", "ly", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            word = word[: -len(ending)]
+            break
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls" else word
+
+
+def names(question: str) -> list[str]:
+    """What a question spells exactly: words in quotes, names with a capital inside the sentence, numbers and codes."""
+    quoted = [text for groups in re.findall(_QUOTED, question) for text in groups if text]
+    rest = re.sub(_QUOTED, " ", question)
+    inside = re.findall(r"(?<=\s)(?:[A-Z][\w.-]*\w|[A-Z](?=\s|\?)|\w*\d[\w.,:-]*\w|\d)", rest)
+    return quoted + [word for word in inside if word != "I"]

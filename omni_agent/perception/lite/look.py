@@ -1,0 +1,383 @@
+"""Answers about a video from what can be read in it and what is said: quotes with their times, or an honest no.
+
+Passages (lines, rows and paragraphs on the screen, sentences in the sound) are ranked by meaning and by the question's
+own words; the best one must hold the asked kind of value and the question's names, else nothing is claimed. Pictures
+are not understood: a question about a colour, a person or a thing is answered only where a text or a voice says it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rapidfuzz import fuzz
+
+from omni_agent.perception.lite import kinds
+from omni_agent.perception.lite.kinds import Kind
+from omni_agent.perception.lite.screen_text import Passage, Period, shown, spoken
+from omni_agent.perception.lite.screens import screens
+from omni_agent.perception.lite.video_question import Asked, understand
+from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from omni_agent.perception.lite.embed import Embedder
+    from omni_agent.perception.lite.ocr import Reader
+
+MOMENTS = 3
+CLOSE = 0.12  # scores this near the best are as good
+SAME_NAME = 84  # rapidfuzz partial ratio above which a name in the question stands in a text
+NEARBY = 8.0  # seconds around a sentence that belong to what is said there
+ENOUGH = 0.5  # share of the question's words, by rarity, that the evidence must know
+SURE = 0.62  # a cosine above which other words will do
+MIN_COSINE = 0.22
+BLIND = (
+    "the embedded engine reads text and hears speech; it does not understand pictures, and no text or voice says this"
+)
+
+
+def look(
+    clip: Clip,
+    question: str,
+    segments: Sequence[Segment],
+    reader: Reader,
+    embedder: Embedder,
+    memory: Memory,
+    progress: Progress,
+) -> Viewing:
+    """Answer from the clip's text and from `segments`, what is said in it."""
+    seen = shown(screens(clip, reader, memory, progress), clip.duration)
+    said = spoken(segments)
+    if not seen and not said:
+        return Viewing(False, "", reason="no text can be read in this video and nobody speaks in it")
+    return _Search(understand(question), [*seen, *said], clip.duration, embedder).answer()
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A passage with the reasons for its rank: `known` is the share of the question's words that it and its
+    surroundings hold, `own` that of the passage alone."""
+
+    passage: Passage
+    score: float
+    cosine: float
+    own: float
+    known: float
+
+
+class _Search:
+    """One question to one video's passages."""
+
+    def __init__(self, asked: Asked, passages: list[Passage], duration: float, embedder: Embedder) -> None:
+        self.asked, self.passages, self.duration, self._embedder = asked, passages, duration, embedder
+
+    def answer(self) -> Viewing:
+        asked = self.asked
+        within: tuple[float, float] | None = asked.span
+        if asked.relation is not None:
+            anchor = self._anchor(asked.anchor)
+            if anchor is None:
+                return self._no(f"nothing in the video matches “{asked.anchor}”")
+            if asked.wanted == "screen":
+                return self._what_is_there(anchor)
+            within = self._window(anchor)
+        hits = self._ranked(within)
+        if asked.wanted == "title":
+            hits = self._titles(hits, within)
+        if not hits:
+            return self._no("nothing is shown or said there")
+        hits = self._in_order(hits)
+        reason = self._doubt(hits[0])
+        if reason:
+            return self._no(reason)
+        return self._found(hits)
+
+    # --- ranking ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _stems(self) -> list[frozenset[str]]:
+        return [frozenset(kinds.words(passage.text)) for passage in self.passages]
+
+    @cached_property
+    def _vectors(self) -> npt.NDArray[np.float32]:
+        return self._embedder.embed([passage.text for passage in self.passages])
+
+    @cached_property
+    def _surroundings(self) -> list[frozenset[str]]:
+        """For each passage the words on the screens that show it, or said shortly before and after."""
+        by_screen: dict[int, set[str]] = {}
+        for passage, stems in zip(self.passages, self._stems, strict=True):
+            for number in passage.screens:
+                by_screen.setdefault(number, set()).update(stems)
+        around = []
+        for passage in self.passages:
+            if not passage.spoken:
+                around.append(frozenset().union(*(by_screen[number] for number in passage.screens)))
+                continue
+            near = (
+                stems
+                for other, stems in zip(self.passages, self._stems, strict=True)
+                if other.spoken and other.start < passage.end + NEARBY and other.end > passage.start - NEARBY
+            )
+            around.append(frozenset().union(*near))
+        return around
+
+    def _weights(self, terms: Sequence[str]) -> dict[str, float]:
+        """How much each word tells: rare ones most (inverse document frequency over passages)."""
+        from math import log
+
+        count = len(self.passages)
+        return {term: log(1 + count / (1 + sum(term in stems for stems in self._stems))) for term in terms}
+
+    def _share(self, weights: dict[str, float], stems: frozenset[str]) -> float:
+        total = sum(weights.values())
+        return sum(weight for term, weight in weights.items() if _among(term, stems)) / total if total else 0.0
+
+    def _hits(
+        self, text: str, terms: Sequence[str], spellings: Sequence[str], kind: Kind, chosen: Sequence[int]
+    ) -> list[_Hit]:
+        """The chosen passages by how well they answer `text`, best first."""
+        weights = self._weights(terms)
+        cosines = self._vectors @ self._embedder.embed([text])[0]
+        hits = []
+        for index in chosen:
+            passage, cosine = self.passages[index], float(cosines[index])
+            own = self._share(weights, self._stems[index])
+            known = self._share(weights, self._stems[index] | self._surroundings[index])
+            named = sum(_spelled(name, passage.text) for name in spellings) / len(spellings) if spellings else 0.0
+            score = cosine + 0.55 * own + 0.2 * known + 0.3 * named - 0.0006 * max(0, len(passage.text) - 100)
+            if kind is not Kind.ANY:
+                score += 0.5 * _new_value(kind, passage.text, self.asked.question) - 0.25
+            hits.append(_Hit(passage, score, cosine, own, known))
+        return sorted(hits, key=lambda hit: -hit.score)
+
+    def _ranked(self, within: tuple[float, float] | None) -> list[_Hit]:
+        asked = self.asked
+        chosen = [
+            index
+            for index, passage in enumerate(self.passages)
+            if (asked.channel == "either" or passage.spoken == (asked.channel == "said")) and _meets(passage, within)
+        ]
+        hits = self._hits(asked.core, asked.terms, asked.names, asked.kind, chosen)
+        edge = max(6.0, 0.12 * self.duration)
+        if asked.scope == "end":
+            hits = [hit for hit in hits if hit.passage.end >= self.duration - edge]
+        elif asked.scope == "beginning":
+            hits = [hit for hit in hits if hit.passage.start <= edge]
+        return hits
+
+    def _in_order(self, hits: list[_Hit]) -> list[_Hit]:
+        """The earliest or the latest of the best, where the question asks for it."""
+        near = [hit for hit in hits if hit.score >= hits[0].score - CLOSE]
+        if self.asked.order == "first":
+            near.sort(key=lambda hit: hit.passage.start)
+        elif self.asked.order == "last":
+            near.sort(key=lambda hit: -hit.passage.end)
+        return [*near, *hits[len(near) :]]
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _anchor(self, clause: str) -> Passage | None:
+        """The passage that a clause like "the error appears" speaks of."""
+        asked = understand(clause)
+        terms, spellings = asked.terms, tuple(kinds.names(f"x {clause}"))
+        said = bool(re.search(r"\b(?:say|says|said|mention|mentions|talks?|speaks?|explains?|tells?)\b", clause))
+        chosen = [index for index, passage in enumerate(self.passages) if passage.spoken == said]
+        hits = self._hits(clause, terms, spellings, Kind.ANY, chosen)
+        if not hits or (
+            hits[0].own < ENOUGH
+            and hits[0].cosine < SURE
+            and not any(_spelled(n, hits[0].passage.text) for n in spellings)
+        ):
+            return None
+        return hits[0].passage
+
+    def _window(self, anchor: Passage) -> tuple[float, float]:
+        period = anchor.periods[0]
+        if self.asked.relation == "after":
+            return (period.end if anchor.spoken else period.start), self.duration + 1
+        if self.asked.relation == "before":
+            return 0.0, period.start
+        return period.start - (1.0 if anchor.spoken else 0.0), period.end + 1.0
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def _titles(self, hits: list[_Hit], within: tuple[float, float] | None) -> list[_Hit]:
+        """Passages in the largest letters: those of the screens that the question speaks of."""
+        asked = self.asked
+        relevant = [hit for hit in hits if not hit.passage.spoken]
+        if asked.order and asked.terms == () and relevant:
+            edge = min if asked.order == "first" else max
+            number = edge(n for hit in relevant for n in hit.passage.screens)
+        elif relevant:
+            best = relevant[0].passage
+            number = min(best.screens)
+        else:
+            return []
+        there = [hit for hit in relevant if number in hit.passage.screens and hit.passage.top < 0.6]
+        largest = max((hit.passage.size for hit in there), default=0.0)
+        tall = [hit for hit in there if hit.passage.size > 0.85 * largest]
+        return sorted(tall, key=lambda hit: (round(hit.passage.top, 2), -len(hit.passage.text)))
+
+    def _what_is_there(self, anchor: Passage) -> Viewing:
+        """What is said, or what else the screen shows, while the anchor is there."""
+        period = anchor.periods[0]
+        if self.asked.channel == "said":
+            window = self._window(anchor)
+            there = [p for p in self.passages if p.spoken and _meets(p, window)]
+        else:
+            number = max(anchor.screens, default=-1) if not anchor.spoken else self._screen_at(period.start)
+            there = [p for p in self.passages if number in p.screens and p is not anchor]
+            there = _apart(there, anchor)
+        text = " ".join(passage.text for passage in there)[:400]
+        if not text:
+            return self._no(f"nothing is {'said' if self.asked.channel == 'said' else 'shown'} there besides")
+        moment = Moment(period.start, period.end, period.at, _seen(anchor, text), self._said_at(period))
+        return Viewing(True, text, (moment,), 0.6)
+
+    def _screen_at(self, time: float) -> int:
+        shown_then = [p for p in self.passages if not p.spoken and any(q.start <= time < q.end for q in p.periods)]
+        return max((max(p.screens) for p in shown_then), default=-1)
+
+    def _doubt(self, hit: _Hit) -> str:
+        """Why the best passage is no answer; empty when it is one."""
+        asked, text = self.asked, hit.passage.text
+        blind = BLIND if asked.visual else ""
+        missing = [name for name in asked.names if not self._supported(name, hit.passage)]
+        if missing:
+            return blind or f"“{missing[0]}” is neither shown nor said where the rest of the question is"
+        if asked.kind is not Kind.ANY and not _new_value(asked.kind, text, asked.question):
+            kind = asked.kind.value.removeprefix("an ").removeprefix("a ")
+            return blind or f"the nearest text, “{_short(text)}”, holds no {kind}"
+        if asked.wanted in ("title",) and not asked.terms:
+            return ""
+        if hit.cosine >= SURE or (hit.known >= ENOUGH and hit.cosine >= MIN_COSINE) or not asked.terms:
+            return ""
+        if hit.own >= 0.75:
+            return ""
+        return blind or f"the nearest text, “{_short(text)}”, does not answer it"
+
+    def _supported(self, name: str, passage: Passage) -> bool:
+        if _spelled(name, passage.text):
+            return True
+        near = (
+            other
+            for other in self.passages
+            if (other.screens & passage.screens)
+            or (other.start < passage.end + NEARBY and other.end > passage.start - NEARBY)
+        )
+        return any(_spelled(name, other.text) for other in near)
+
+    def _found(self, hits: list[_Hit]) -> Viewing:
+        best = hits[0]
+        period = best.passage.periods[-1 if self.asked.order == "last" or self.asked.scope == "end" else 0]
+        others = [
+            hit
+            for hit in hits[1:12]
+            if hit.score >= best.score - CLOSE
+            and all(not _same(hit.passage, kept.passage) for kept in (best,))
+            and not self._doubt(hit)
+        ]
+        moments = [self._moment(best.passage, period)]
+        for hit in others:
+            if len(moments) < MOMENTS and all(abs(hit.passage.start - moment.start) > 1.0 for moment in moments):
+                moments.append(self._moment(hit.passage, hit.passage.periods[0]))
+        confidence = max(0.05, min(0.99, 0.45 * best.cosine + 0.35 * best.own + 0.25 * best.known))
+        return Viewing(True, self._worded(best.passage, period), tuple(moments), round(confidence, 3))
+
+    def _worded(self, passage: Passage, period: Period) -> str:
+        quote = _short(passage.text, 300)
+        if self.asked.wanted == "duration":
+            return (
+                f"{period.end - period.start:.1f} seconds, from {clock(period.start)} to {clock(period.end)}: “{quote}”"
+            )
+        if self.asked.wanted == "end" or (
+            self.asked.wanted == "moment" and self.asked.pressed and period.end < self.duration - 1
+        ):
+            return f"{clock(period.end)}, when “{quote}” is gone"
+        if self.asked.wanted == "moment":
+            return f"{clock(period.start)}: “{quote}”"
+        return quote
+
+    def _moment(self, passage: Passage, period: Period) -> Moment:
+        if passage.spoken:
+            number = self._screen_at(period.start)
+            there = [p for p in self.passages if number in p.screens]
+            largest = max((p.size for p in there), default=0.0)
+            tall = [p for p in there if p.size > 0.85 * largest]
+            heading = min(tall, key=lambda p: p.top, default=None)
+            return Moment(period.start, period.end, period.at, _short(heading.text) if heading else "", passage.text)
+        pressed = self.asked.pressed and self.asked.wanted == "moment" and period.end < self.duration - 1
+        start = max(period.start, period.end - 1.0) if pressed or self.asked.wanted == "end" else period.start
+        return Moment(
+            start, period.end, max(start, period.at), passage.text, self._said_at(Period(start, period.end, start))
+        )
+
+    def _said_at(self, period: Period) -> str:
+        """What is said while something is shown, at most some sentences from its beginning on."""
+        there = [p.text for p in self.passages if p.spoken and p.start < period.end and p.end > period.start - 0.5]
+        return _short(" ".join(there), 300)
+
+    def _no(self, reason: str) -> Viewing:
+        return Viewing(False, "", reason=BLIND if self.asked.visual and BLIND not in reason else reason)
+
+
+def clock(seconds: float) -> str:
+    """mm:ss, or h:mm:ss from an hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def _among(term: str, stems: frozenset[str]) -> bool:
+    if term in stems:
+        return True
+    return len(term) >= 5 and any(abs(len(other) - len(term)) <= 2 and fuzz.ratio(term, other) >= 88 for other in stems)
+
+
+def _spelled(name: str, text: str) -> bool:
+    """Whether a name stands in a text, small misreadings allowed; numbers and codes must be exact."""
+    name, text = name.lower(), text.lower()
+    if any(character.isdigit() for character in name) or len(name) < 4:
+        return re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", text) is not None
+    return fuzz.partial_ratio(name, text) >= SAME_NAME if len(text) >= len(name) - 1 else False
+
+
+def _new_value(kind: Kind, text: str, question: str) -> float:
+    """How well the text holds a value of this kind that the question itself does not already name (kinds.fit)."""
+    for name in kinds.names(question):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", text, flags=re.I)
+    return kinds.fit(kind, text)
+
+
+def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:
+    return within is None or any(period.start < within[1] and period.end > within[0] for period in passage.periods)
+
+
+def _same(one: Passage, other: Passage) -> bool:
+    """Whether two passages are the same text on the same screens, or one is part of the other."""
+    return bool(one.screens & other.screens) and (one.text in other.text or other.text in one.text)
+
+
+def _apart(passages: Sequence[Passage], anchor: Passage) -> list[Passage]:
+    """The screen's single lines below the anchor, from top to bottom, each word once."""
+    kept: list[Passage] = []
+    for passage in sorted(passages, key=lambda p: -len(p.text)):
+        if not any(passage.text in other.text for other in [*kept, anchor]) and anchor.text not in passage.text:
+            kept.append(passage)
+    top = anchor.box.y0 if anchor.box else 0.0
+    below = [p for p in kept if p.box and p.box.y0 >= top - 0.02]
+    return sorted(below or kept, key=lambda p: (p.box.y0, p.box.x0) if p.box else (0.0, 0.0))
+
+
+def _seen(anchor: Passage, text: str) -> str:
+    return text if anchor.spoken else f"{anchor.text} {text}"
+
+
+def _short(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + "…"
