@@ -9,6 +9,7 @@ from dataclasses import replace
 from omni_agent.types import Segment, SpokenWord
 
 PAUSE = 1.0  # seconds of silence that end a sentence however it is written
+BREATH = 0.2  # and of one that ends it where the recogniser broke too and goes on with a capital
 LONG = 20.0  # a run this long is broken at the recogniser's own breaks
 LOOP = 4  # a phrase said this often in a row is a loop
 _END = re.compile(r"[.?!…。？！]+[\"'”’)\]]*$")
@@ -45,7 +46,8 @@ def _breaks(said: Sequence[SpokenWord], word: SpokenWord, *, new_run: bool) -> b
         return True
     if _END.search(last) and not _ABBREVIATION.match(last):
         return True
-    return new_run and word.end - said[0].start > LONG
+    begins = word.word.strip()[:1].isupper() and word.start - said[-1].end >= BREATH
+    return new_run and (begins or word.end - said[0].start > LONG)
 
 
 def unlooped(words: Sequence[SpokenWord]) -> list[SpokenWord]:
