@@ -1,4 +1,4 @@
-"""Make `omni_agent/perception/lite/data/voices.npz` out of Resemblyzer's weights, and check the numpy port against torch.
+"""Make `perception/lite/data/voices.npz` out of Resemblyzer's weights, and check the numpy port against torch.
 
     pip download --no-deps Resemblyzer==0.1.4     # Apache-2.0; only its file pretrained.pt is used
     python -m benchmarks.convert_voices pretrained.pt

@@ -153,11 +153,10 @@ def minutes_md(result: TranscribeResult) -> Iterator[str]:
 
 
 def line(item: MinutesItem) -> str:
-    """One line of the minutes: its time, who, what, until when."""
-    owner = f"{item.owner}: " if item.owner else ""
-    said = f" ({item.speaker})" if item.speaker else ""
-    due = f" [due: {item.due}]" if item.due else ""
-    return f"[{clock(item.start, digits=0)}] {owner}{item.text}{due}{said}"
+    """One line of the minutes: its time, who says it, what, and whom it binds until when."""
+    bound = [f"{name} {value}" for name, value in (("owner:", item.owner), ("due:", item.due)) if value]
+    said = f"{item.speaker}: " if item.speaker else ""
+    return f"[{clock(item.start, digits=0)}] {said}{item.text}" + (f" ({', '.join(bound)})" if bound else "")
 
 
 def _paragraphs(segments: Sequence[Segment]) -> Iterator[str]:

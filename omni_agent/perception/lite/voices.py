@@ -1,8 +1,8 @@
 """Who speaks when, approximately: voices as vectors, gathered into groups.
 
-The vectors are those of Resemblyzer 0.1.4 (Apache-2.0), a speaker encoder after Wan et al., "Generalized end-to-end loss
-for speaker verification" (arXiv 1710.10467): three LSTM layers over 1.6 s of mel power, here in numpy. Similar voices
-merge and people who talk at once are not taken apart, so what uses the labels calls them approximate.
+The vectors are those of Resemblyzer 0.1.4 (Apache-2.0), a speaker encoder after Wan et al., "Generalized end-to-end
+loss for speaker verification" (arXiv 1710.10467): three LSTM layers over 1.6 s of mel power, here in numpy. Similar
+voices merge and people who talk at once are not taken apart, so what uses the labels calls them approximate.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def tell_apart(sound: Sound, segments: Sequence[Segment]) -> tuple[str, ...]:
     longest = np.argsort(-lengths, kind="stable")[:MAX_GROUPED]
     makers = np.sort(longest[lengths[longest] >= min(RELIABLE, lengths.max())])
     groups = _without_crumbs(_grouped(vectors[makers]), lengths[makers])
-    centres = np.stack([_unit(vectors[makers[groups == group]].mean(axis=0)) for group in np.unique(groups[groups >= 0])])
+    centres = np.stack(
+        [_unit(vectors[makers[groups == group]].mean(axis=0)) for group in np.unique(groups[groups >= 0])]
+    )
     nearest = (vectors @ centres.T).argmax(axis=1)
     order: list[int] = list(dict.fromkeys(int(group) for group in nearest))
     return tuple(f"Speaker {order.index(int(group)) + 1}" for group in nearest)
@@ -163,7 +165,7 @@ def _filters() -> npt.NDArray[np.float64]:
 
 
 def _grouped(vectors: Floats) -> npt.NDArray[np.int64]:
-    """Average-link clustering by cosine distance until no two groups are nearer than APART; a number for each vector."""
+    """Average-link clustering by cosine distance until no two groups are nearer than APART: a number a vector."""
     import numpy as np
 
     groups = np.arange(len(vectors))
