@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-VOICES = {"Anna": "en-us+f3", "Ben": "en-us+m3"}
+VOICES = {"Anna": "en-us+Annie", "Ben": "en-us+m3"}
 PAUSE = 0.6  # seconds between turns
 CALL = [
     ("Anna", "Good morning Ben. Let's talk about the spring release."),
@@ -26,7 +26,7 @@ CALL = [
     ("Ben", "That works for me."),
     ("Anna", "Moving on to the supplier contract. The new price is twelve percent higher than last year."),
     ("Ben", "That is too much. I will call the supplier on Tuesday morning and ask for a better price."),
-    ("Anna", "Very good. Maria will send the new budget to everybody by Friday."),
+    ("Anna", "Very good. Maria will send the new budget to everybody on Friday."),
     ("Ben", "Perfect. That is all from my side."),
     ("Anna", "Thank you, Ben. Have a nice day."),
 ]

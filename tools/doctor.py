@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from omni_agent.engines import local, server
 from omni_agent.errors import OmniError
-from omni_agent.media import hands, screen
+from omni_agent.media import hands, microphone, screen
 from omni_agent.perception.lite import engine as lite
+from omni_agent.perception.lite import whisper
+from omni_agent.settings import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,12 @@ def _press() -> str:
     return "can press; the pointer in a corner of the screen stops it"
 
 
+def _speech() -> str:
+    lite.check()
+    settings = load()
+    return whisper.describe(settings.whisper_model, cache=settings.cache_dir)
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
     "engine lite": _engine(lite.check),
     "engine local": _engine(local.check),
@@ -69,4 +77,6 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "gpu": lambda: "; ".join(local.cards()),
     "screen": screen.describe,
     "mouse": _press,
+    "speech": _speech,
+    "microphone": microphone.describe,
 }

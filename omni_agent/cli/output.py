@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from omni_agent.errors import OmniError
 from omni_agent.types import Progress, no_progress, to_json
 
 # Escape sequences first, whole; then control characters except tab and newline; then the marks that reorder text.
@@ -31,14 +32,23 @@ def clean(text: str) -> str:
 
 def emit(text: str) -> None:
     """Write a result, cleaned, with one newline at its end."""
-    sys.stdout.write(clean(text).rstrip("\n") + "\n")
-    sys.stdout.flush()
+    _out(clean(text).rstrip("\n"))
 
 
 def emit_json(value: Any) -> None:
     """Write one JSON object on one line. Control characters are escaped by JSON itself; bidi marks by ensure_ascii."""
-    sys.stdout.write(json.dumps(to_json(value), ensure_ascii=True) + "\n")
-    sys.stdout.flush()
+    _out(json.dumps(to_json(value), ensure_ascii=True))
+
+
+def _out(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has had enough; the command line ends quietly
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's own flush is silent
+        raise OmniError(f"the result could not be written: {error.strerror or error}") from error
 
 
 def note(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from omni_agent.cli.options import Engine, Json, Quiet, chosen
 from omni_agent.cli.output import bars, emit, note
+from omni_agent.errors import UsageError
 
 if TYPE_CHECKING:
     from omni_agent.tools.transcribe import TranscribeResult
@@ -28,7 +30,9 @@ class Form(StrEnum):
 
 
 def transcribe(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="A recording or a video; '-' reads standard input.")],
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE|-", help="A recording or a video; '-' reads standard input.")
+    ] = None,
     form: Annotated[Form, typer.Option("--format", "-f", help="What is written.")] = Form.txt,
     output: Annotated[
         Path | None,
@@ -41,6 +45,8 @@ def transcribe(
     summary: Annotated[
         bool, typer.Option("--summary", help="Add topics, decisions and action items, each with its time.")
     ] = False,
+    mic: Annotated[bool, typer.Option("--mic", help="Record the microphone first, until Ctrl-C or --seconds.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="How long --mic records.")] = None,
     engine: Engine = None,
     quiet: Quiet = False,
 ) -> int:
@@ -48,8 +54,11 @@ def transcribe(
     from omni_agent.tools.transcribe import Interrupted
     from omni_agent.tools.transcribe import transcribe as hear
 
+    if (file is None) != mic or (seconds is not None and not mic):
+        raise UsageError("either a FILE or --mic [--seconds N] is needed", hint="omni transcribe call.wav")
     wanted = Form.json if json else form
     perception = chosen(engine, quiet)
+    file = file or _recorded(output or Path(), seconds, quiet)
     try:
         with bars(quiet) as progress:
             result = hear(
@@ -73,6 +82,17 @@ def transcribe(
         note(f"nobody speaks in {file}")
         return 3
     return 0
+
+
+def _recorded(folder: Path, seconds: float | None, quiet: bool) -> str:
+    """Record the microphone into a new file of the folder; its name."""
+    from omni_agent.media import microphone
+
+    path = folder / f"recording-{time.strftime('%Y%m%d-%H%M%S')}.wav"
+    note(f"recording {microphone.describe()} into {path}" + ("" if seconds else "; Ctrl-C ends it"))
+    with bars(quiet) as progress:
+        microphone.record(path, seconds, progress=progress)
+    return str(path)
 
 
 def _give(result: TranscribeResult, form: Form, output: Path | None, file: str) -> None:

@@ -147,8 +147,8 @@ def actions(segments: Sequence[Segment]) -> Iterator[MinutesItem]:
         needed = bool(_NEEDED.search(text)) and not text.endswith("?")
         if (asked or needed) and reply is not None and _takes(reply, asked):
             spent = position + 1
-            owner = _asked_name(text) or _first_person(reply)
-            yield _item(segment, end=reply.end, owner=owner, due=_due(text) or _due(reply.text))
+            taker = _asked_name(text) or _first_person(reply)
+            yield _item(segment, end=reply.end, owner=taker, due=_due(text) or _due(reply.text))
         elif asked:
             if reply is None or not _NEGATED.search(reply.text):
                 yield _item(segment, owner=_asked_name(text), due=_due(text))

@@ -46,6 +46,19 @@ def find(model: Path | None, *, offline: bool, cache: Path) -> Path:
         return _from_hub(missing)
 
 
+def describe(model: Path | None, *, cache: Path) -> str:
+    """Where `find` would take the weights from, without making or fetching anything. Raises Unavailable."""
+    if model is not None:
+        return f"{find(model, offline=True, cache=cache)} (settings)"
+    if (cached := _in_hub_cache()) is not None:
+        return f"Whisper base in {cached}"
+    if (cache / "weights" / "whisper-base" / "model.bin").is_file():
+        return f"Whisper base in {cache / 'weights' / 'whisper-base'}"
+    for part, name in ((PART1, "model.bin.part1"), (PART2, "model.bin.part2")):
+        carried(part, name, sha256=None)
+    return f"Whisper base in the packages {PART1} and {PART2}"
+
+
 def _in_hub_cache() -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
