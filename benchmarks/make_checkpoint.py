@@ -114,8 +114,8 @@ def config(**text: Any) -> dict[str, Any]:
         "model_type": "NemotronH_Nano_Omni_Reasoning_V3",
         "torch_dtype": "bfloat16",
         "llm_config": section,
-        "vision_config": {"args": {"min_num_patches": 16, "max_num_patches": 64}, "hidden_size": VISION["width"]},
-        "sound_config": {"model_type": "parakeet", "hidden_size": SOUND["hidden_size"]},
+        "vision_config": vision_config(),
+        "sound_config": sound_config(),
         "vit_hidden_size": VISION["width"],
         "projector_hidden_size": 48,
         "force_image_size": 64,
@@ -125,6 +125,48 @@ def config(**text: Any) -> dict[str, Any]:
         "img_context_token_id": 18,
         "video_context_token_id": 131081,
         "sound_context_token_id": 27,
+    }
+
+
+def vision_config() -> dict[str, Any]:
+    """The released file names a known model in `args`; sizes that none has are spelled out beside it."""
+    return {
+        "args": {
+            "cpe_max_size": VISION["table"] * VISION["patch"],
+            "register_multiple": VISION["prefix"],
+            "cls_token_per_teacher": True,
+            "teachers": [{"name": name} for name in ("clip", "siglip2-g", "dino_v3", "clip")],
+            "min_num_patches": 16,
+            "max_num_patches": 64,
+        },
+        "patch_size": VISION["patch"],
+        "hidden_size": VISION["width"],
+        "num_hidden_layers": VISION["layers"],
+        "num_attention_heads": VISION["heads"],
+        "intermediate_size": VISION["mlp"],
+        "video_temporal_patch_size": 2,
+        "video_target_num_patches": 24,
+        "video_maintain_aspect_ratio": True,
+    }
+
+
+def sound_config() -> dict[str, Any]:
+    return {
+        "model_type": "parakeet",
+        "hidden_size": SOUND["hidden_size"],
+        "num_hidden_layers": SOUND["layers"],
+        "num_attention_heads": SOUND["heads"],
+        "intermediate_size": SOUND["ff"],
+        "conv_kernel_size": SOUND["kernel"],
+        "subsampling_factor": 8,
+        "subsampling_conv_channels": SOUND["channels"],
+        "subsampling_conv_kernel_size": 3,
+        "subsampling_conv_stride": 2,
+        "num_mel_bins": SOUND["mels"],
+        "projection_hidden_size": 32,
+        "projection_bias": False,
+        "sampling_rate": 16_000,
+        "convolution_bias": False,
     }
 
 

@@ -18,8 +18,11 @@ import torch
 from torch import Tensor
 
 from omni_agent.errors import CheckpointError, Unavailable
+from omni_agent.runtime import encoders
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.config import ModelConfig, read_config, read_json
+from omni_agent.runtime.encoders import Encoders
+from omni_agent.runtime.media_config import SoundConfig, VisionConfig
 from omni_agent.runtime.model import LanguageModel
 from omni_agent.runtime.safetensors import Entry, read_header
 from omni_agent.types import Progress, no_progress
@@ -32,8 +35,8 @@ QUANTISED = {"F8_E4M3": "FP8", "F8_E5M2": "FP8", "F4": "NVFP4", "U8": "NVFP4"}
 BUFFER = 32 << 20  # bytes a reader holds; larger does not read faster from memory or NVMe
 READERS = 8
 
-# Prefix -> why nothing of it is loaded here.
-SKIPPED = {
+# Part of a name -> why nothing of it is loaded when only text is wanted; `encoders.SKIPPED` where media are, too.
+TEXT_ONLY = {
     "vision_model.": "the vision tower is not part of the text backbone",
     "mlp1.": "the vision projector is not part of the text backbone",
     "sound_encoder.": "the sound tower is not part of the text backbone",
@@ -44,11 +47,15 @@ RENAMED = (("language_model.", ""), ("model.", "backbone."))  # the released pre
 
 @dataclass(slots=True)
 class Loaded:
-    """A model ready to run, its configuration, and the tensors left aside with the reason."""
+    """A model ready to run, its configuration, and the tensors left aside with the reason.
+
+    `encoders` is None where only the language model was asked for.
+    """
 
     model: LanguageModel
     config: ModelConfig
     skipped: dict[str, str] = field(default_factory=dict)
+    encoders: Encoders | None = None
 
 
 def load(
@@ -57,22 +64,40 @@ def load(
     device: torch.device | str,
     dtype: torch.dtype = torch.bfloat16,
     context: int = 0,
+    media: bool = False,
     progress: Progress = no_progress,
 ) -> Loaded:
-    """Load the language model of the checkpoint in `folder`; `context` tokens of cache are counted into the memory.
+    """Load the checkpoint in `folder`: the language model, and with `media` the encoders of pictures and sound.
+
+    `context` tokens of cache are counted into the memory.
 
     Raises CheckpointError when the folder is not a sound checkpoint of this model, Unavailable when the device lacks
     the memory.
     """
     config = read_config(folder)
     entries = read_entries(folder)
-    plan = LanguageModel(config.text, "meta", dtype)
-    names, skipped = match(entries, plan.tensors())
-    require_memory(_bytes(plan.tensors()), config, context, torch.device(device), dtype)
-    model = LanguageModel(config.text, device, dtype)
-    places = model.tensors()
+    plan = _places(*_parts(config, "meta", dtype, media))
+    names, skipped = match(entries, plan, encoders.SKIPPED if media else TEXT_ONLY)
+    require_memory(_bytes(plan), config, context, torch.device(device), dtype)
+    model, towers = _parts(config, device, dtype, media)
+    places = _places(model, towers)
     fill([(entries[stored], places[name]) for name, stored in names.items()], progress)
-    return Loaded(model, config, skipped)
+    return Loaded(model, config, skipped, towers)
+
+
+def _parts(
+    config: ModelConfig, device: torch.device | str, dtype: torch.dtype, media: bool
+) -> tuple[LanguageModel, Encoders | None]:
+    """The model without its values."""
+    towers = None
+    if media:
+        vision, sound = VisionConfig.read(config.raw), SoundConfig.read(config.raw)
+        towers = Encoders(vision, sound, device, dtype)
+    return LanguageModel(config.text, device, dtype), towers
+
+
+def _places(model: LanguageModel, towers: Encoders | None) -> dict[str, Tensor]:
+    return model.tensors() | (towers.tensors() if towers else {})
 
 
 def read_entries(folder: Path) -> dict[str, Entry]:
@@ -116,12 +141,14 @@ def _shards(folder: Path) -> tuple[list[Path], dict[str, str]]:
     raise CheckpointError(f"{folder / INDEX} is missing", hint="download the checkpoint again")
 
 
-def match(entries: Mapping[str, Entry], places: Mapping[str, Tensor]) -> tuple[dict[str, str], dict[str, str]]:
+def match(
+    entries: Mapping[str, Entry], places: Mapping[str, Tensor], skipping: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
     """The model's name -> the stored name, and the skipped names with their reasons; together they are all there is."""
     names: dict[str, str] = {}
     skipped: dict[str, str] = {}
     for stored, entry in entries.items():
-        reason = next((why for prefix, why in SKIPPED.items() if stored.startswith(prefix)), None)
+        reason = next((why for part, why in skipping.items() if part in stored), None)
         if reason is not None:
             skipped[stored] = reason
             continue

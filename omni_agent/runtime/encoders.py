@@ -1,0 +1,122 @@
+"""Everything between pixels or samples and the language model's width: both towers, both projectors, in bounded memory.
+
+Work goes through in passes of a fixed size, so 256 frames, a hundred pages or an hour of sound need no more memory on
+the card than the first pass, beside the tokens that come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from omni_agent.runtime import audio_features, evs, images, video
+from omni_agent.runtime.audio import SoundEncoder
+from omni_agent.runtime.images import Grid
+from omni_agent.runtime.media_config import SoundConfig, VisionConfig
+from omni_agent.runtime.projector import SOUND_NAMES, VISION_NAMES, projector
+from omni_agent.runtime.vision import PATCHES_AT_ONCE, Patches, VisionTower, merge, passes
+
+CLIPS_AT_ONCE = 16  # of 30 seconds: about 2 GB of activations at full size, nearly all in the first convolution
+
+SKIPPED = {  # parts of a tensor's name -> why nothing of it is loaded
+    "vision_model.radio_model.input_conditioner.": "pictures are normalised before the tower, once",
+    "sound_encoder.encoder.feature_extractor.": "the mel bank and the window are computed",
+    ".num_batches_tracked": "a statistic of the training",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A video as it is encoded: its frames uint8 [H, W, 3] in order, all of `width` × `height`, read once.
+
+    `indices` are the frames' numbers in the source, whose rate is `fps`; the times told to the model follow from them.
+    """
+
+    frames: Iterable[npt.NDArray[np.uint8]]
+    width: int
+    height: int
+    indices: Sequence[int]
+    fps: float
+
+
+class Encoders:
+    """The media side of the model on one device. Weights are uninitialised until something fills `tensors()`."""
+
+    def __init__(
+        self,
+        vision: VisionConfig,
+        sound: SoundConfig | None,
+        device: torch.device | str,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        self.vision, self.sound, self.device, self.dtype = vision, sound, torch.device(device), dtype
+        with torch.device("meta"):
+            self.parts: dict[str, nn.Module] = {
+                "vision_model.radio_model.model.": VisionTower(vision),
+                "mlp1.": projector(4 * vision.shape.hidden, vision.projector, vision.output, VISION_NAMES),
+            }
+            if sound is not None:
+                self.parts["sound_encoder.encoder."] = SoundEncoder(sound)
+                self.parts["sound_projection."] = projector(
+                    sound.hidden, sound.projector, sound.output, SOUND_NAMES, sound.projector_bias
+                )
+        for part in self.parts.values():
+            part.to(dtype).to_empty(device=self.device).requires_grad_(False).eval()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every checkpoint tensor's name and where its values go; of the rest, `SKIPPED` says why."""
+        return {
+            prefix + name: tensor
+            for prefix, part in self.parts.items()
+            for name, tensor in part.state_dict().items()
+            if not name.endswith(".num_batches_tracked")
+        }
+
+    def pictures(self, pictures: Sequence[npt.NDArray[np.uint8]], grids: Sequence[Grid]) -> list[torch.Tensor]:
+        """Each picture's tokens [grid.tokens, hidden], for pixels [H, W, 3] and the grids `picture_grids` gave them."""
+
+        def patches() -> Iterator[Patches]:
+            for pixels, grid in zip(pictures, grids, strict=True):
+                values = torch.tensor(pixels, device=self.device)
+                yield Patches(images.picture_patches(values, grid, self.vision).to(self.dtype), grid)
+
+        return [tokens for batch in self._projected(patches()) for tokens in batch]
+
+    def film(self, film: Film, evs_rate: float = 0.0) -> tuple[list[torch.Tensor], evs.Saving]:
+        """A video's tokens, tubelet by tubelet [kept, hidden], with the share `evs_rate` of them left out."""
+        grid = video.frame_grid(film.width, film.height, self.vision)
+        chunks = video.tubelet_patches(film.frames, grid, self.vision, self.device)
+        batches = list(self._projected(Patches(values.to(self.dtype), grid) for values in chunks))
+        tubelets = video.tubelet_count(len(film.indices), self.vision)
+        tokens = torch.cat(batches) if batches else torch.empty(0, grid.tokens, self.vision.output)
+        assert len(tokens) == tubelets, f"{len(tokens)} tubelets came of {len(film.indices)} frames"
+        return evs.sample(tokens, evs_rate)
+
+    def _projected(self, patches: Iterable[Patches]) -> Iterator[torch.Tensor]:
+        """[count, tokens, hidden] for each piece that the passes make, in order."""
+        for batch in passes(patches, PATCHES_AT_ONCE):
+            for features in self.parts["vision_model.radio_model.model."](batch):
+                yield self.parts["mlp1."](merge(features))
+
+    def recordings(self, recordings: Sequence[npt.NDArray[np.float32]]) -> list[torch.Tensor]:
+        """Each recording's tokens [n, hidden], for mono samples at the encoder's rate."""
+        assert self.sound is not None, "this checkpoint has no sound encoder"
+        owned = [
+            (owner, clip)
+            for owner, samples in enumerate(recordings)
+            for clip in audio_features.clips(samples, self.sound)
+        ]
+        collected: list[list[torch.Tensor]] = [[] for _ in recordings]
+        for at in range(0, len(owned), CLIPS_AT_ONCE):
+            batch = owned[at : at + CLIPS_AT_ONCE]
+            features, lengths = audio_features.log_mel([clip for _, clip in batch], self.sound, self.device)
+            encoded = self.parts["sound_encoder.encoder."](features, lengths)
+            projected = self.parts["sound_projection."](torch.cat(encoded))
+            for (owner, _), tokens in zip(batch, projected.split([len(clip) for clip in encoded]), strict=True):
+                collected[owner].append(tokens)
+        return [torch.cat(parts) for parts in collected]

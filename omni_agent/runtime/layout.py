@@ -1,0 +1,90 @@
+"""The sequence that the language model reads: text and encoded media as ids, and the vectors that replace some.
+
+A medium stands in the text as one placeholder id a vector, between its start and end ids. Several videos, pictures and
+sounds may follow each other; the attention has no positions of its own, so an index in the sequence is all a token has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from omni_agent.errors import EngineError
+from omni_agent.runtime.tokenizer import SpecialIds
+
+Thing = TypeVar("Thing")
+
+
+class Vectors(NamedTuple):
+    """Encoded tokens [n, hidden] and the placeholder id that stands for each."""
+
+    placeholder: int
+    values: torch.Tensor
+
+
+Piece = Sequence[int] | Vectors
+
+
+def picture(tokens: torch.Tensor, ids: SpecialIds) -> list[Piece]:
+    """A picture's tokens [n, hidden] between their marks."""
+    return [[ids.image_start], Vectors(ids.image, tokens), [ids.image_end]]
+
+
+def video(tubelets: Sequence[torch.Tensor], captions: Sequence[Sequence[int]], ids: SpecialIds) -> list[Piece]:
+    """A video's tubelets, each after its caption's ids; a tubelet of which nothing was kept keeps caption and marks."""
+    assert len(tubelets) == len(captions), f"{len(tubelets)} tubelets, {len(captions)} captions"
+    return [piece for tokens, text in zip(tubelets, captions, strict=True) for piece in (text, *picture(tokens, ids))]
+
+
+def sound(tokens: torch.Tensor, ids: SpecialIds) -> list[Piece]:
+    """A recording's tokens [n, hidden] between their marks; the sound of a video goes right after `video`."""
+    return [[ids.sound_start], Vectors(ids.sound, tokens), [ids.sound_end]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """ids int64 [N] with placeholders; `values` [M, hidden] replace the embeddings at `places` int64 [M], ascending."""
+
+    ids: torch.Tensor
+    places: torch.Tensor
+    values: torch.Tensor
+
+    def embedded(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """[N, hidden], given the model's own `embed(ids)`."""
+        hidden = embed(self.ids)
+        if not len(self.places):
+            return hidden
+        assert self.values.shape[1] == hidden.shape[1], (
+            f"{self.values.shape[1]} wide media, {hidden.shape[1]} wide text"
+        )
+        return hidden.index_copy(0, self.places, self.values.to(hidden.dtype))
+
+
+def assemble(pieces: Iterable[Piece], ids: SpecialIds, device: torch.device | str = "cpu") -> Prompt:
+    """One sequence of all the pieces.
+
+    Raises EngineError where the text itself holds a placeholder id: a user's words must never pass for a medium.
+    """
+    sequence: list[int] = []
+    places: list[int] = []
+    values: list[torch.Tensor] = []
+    for piece in pieces:
+        if isinstance(piece, Vectors):
+            places += range(len(sequence), len(sequence) + len(piece.values))
+            sequence += [piece.placeholder] * len(piece.values)
+            values.append(piece.values)
+        else:
+            if ids.image in piece or ids.sound in piece:
+                raise EngineError("the text holds a placeholder of media that are not there")
+            sequence += piece
+    joined = torch.cat([part.to(device) for part in values]) if values else torch.empty(0, 0, device=device)
+    assert len(joined) == len(places), f"{len(joined)} vectors for {len(places)} places"
+    return Prompt(torch.tensor(sequence, device=device), torch.tensor(places, dtype=torch.long, device=device), joined)
+
+
+def media_first(parts: Sequence[Thing], is_text: Callable[[Thing], bool]) -> list[Thing]:
+    """A message's parts in the trained order: its media, then the text that speaks of them; otherwise as they came."""
+    return sorted(parts, key=is_text)

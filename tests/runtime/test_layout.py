@@ -1,0 +1,79 @@
+"""The sequence of text and media: order, places, marks, and what a text may not smuggle in."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omni_agent.errors import EngineError
+from omni_agent.runtime import layout
+from omni_agent.runtime.tokenizer import SpecialIds
+
+IDS = SpecialIds(
+    turn_start=10,
+    turn_end=11,
+    think=12,
+    end_think=13,
+    image=18,
+    image_start=19,
+    image_end=20,
+    sound=27,
+    sound_start=30,
+    sound_end=31,
+)
+
+
+def vectors(count: int, value: float) -> torch.Tensor:
+    return torch.full((count, 3), value)
+
+
+def embed(ids: torch.Tensor) -> torch.Tensor:
+    return ids[:, None].expand(-1, 3).float() * 100
+
+
+def test_a_picture_a_video_with_its_sound_and_text() -> None:
+    pieces: list[layout.Piece] = [
+        [10, 40],
+        *layout.picture(vectors(2, 0.1), IDS),
+        *layout.video([vectors(1, 0.2), vectors(0, 0), vectors(2, 0.3)], [[50], [51, 52], [53]], IDS),
+        *layout.sound(vectors(3, 0.4), IDS),
+        [60, 11],
+    ]
+    prompt = layout.assemble(pieces, IDS)
+    told = [10, 40, 19, 18, 18, 20, 50, 19, 18, 20, 51, 52, 19, 20, 53, 19, 18, 18, 20, 30, 27, 27, 27, 31, 60, 11]
+    assert prompt.ids.tolist() == told
+    hidden = prompt.embedded(embed)
+    expected = torch.tensor([0.1] * 2 + [0.2] + [0.3] * 2 + [0.4] * 3)
+    media = (prompt.ids == 18) | (prompt.ids == 27)
+    torch.testing.assert_close(hidden[media][:, 0], expected)
+    assert torch.equal(hidden[~media], embed(prompt.ids)[~media])
+
+
+def test_text_alone_is_only_embedded() -> None:
+    prompt = layout.assemble([[1, 2], [3]], IDS)
+    assert torch.equal(prompt.embedded(embed), embed(torch.tensor([1, 2, 3])))
+
+
+def test_vectors_take_the_type_of_the_text() -> None:
+    prompt = layout.assemble(layout.picture(vectors(1, 0.5).double(), IDS), IDS)
+    assert prompt.embedded(embed).dtype == torch.float32
+
+
+@pytest.mark.parametrize("smuggled", [18, 27])
+def test_a_placeholder_in_the_text_is_refused(smuggled: int) -> None:
+    with pytest.raises(EngineError, match="placeholder"):
+        layout.assemble([[40, smuggled, 41], *layout.picture(vectors(1, 0.0), IDS)], IDS)
+
+
+def test_captions_and_tubelets_must_match() -> None:
+    with pytest.raises(AssertionError, match="2 tubelets, 1 captions"):
+        layout.video([vectors(1, 0.0)] * 2, [[50]], IDS)
+
+
+@given(st.lists(st.one_of(st.text(), st.integers())))
+def test_media_go_first_and_nothing_else_moves(parts: list[str | int]) -> None:
+    ordered = layout.media_first(parts, lambda part: isinstance(part, str))
+    media = [part for part in parts if not isinstance(part, str)]
+    assert ordered == media + [part for part in parts if isinstance(part, str)]
