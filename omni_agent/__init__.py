@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omni_agent.tools.ask import AskResult, ask
     from omni_agent.tools.click import ClickResult, Pressed, click, press
     from omni_agent.tools.doctor import Diagnosis, doctor
     from omni_agent.tools.transcribe import TranscribeResult, transcribe
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AskResult",
     "ClickResult",
     "Diagnosis",
     "Pressed",
     "TranscribeResult",
     "WatchResult",
     "__version__",
+    "ask",
     "click",
     "doctor",
     "press",
@@ -34,11 +37,13 @@ __all__ = [
 ]
 
 _HOME = {  # public name -> the module of tools that holds it
+    "AskResult": "ask",
     "ClickResult": "click",
     "Diagnosis": "doctor",
     "Pressed": "click",
     "TranscribeResult": "transcribe",
     "WatchResult": "watch",
+    "ask": "ask",
     "click": "click",
     "doctor": "doctor",
     "press": "click",

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from omni_agent import __version__
+from omni_agent.cli.ask import ask
 from omni_agent.cli.click import click
 from omni_agent.cli.doctor import doctor
 from omni_agent.cli.output import note
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (click, doctor, transcribe, watch):
+for command in (ask, click, doctor, transcribe, watch):
     app.command()(command)
 
 

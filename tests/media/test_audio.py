@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,12 @@ import pytest
 
 from omni_agent.errors import MediaError
 from omni_agent.media import audio
-from tests.conftest import require
 
 SECONDS = 4
 
 
 @pytest.fixture(scope="session")
-def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tone(tmp_path_factory: pytest.TempPathFactory, require: Callable[..., None]) -> Path:
     """Four seconds: 440 Hz in the first two, silence after."""
     require("ffmpeg")
     path = tmp_path_factory.mktemp("tone") / "tone.wav"
@@ -85,7 +85,7 @@ def test_sound_that_starts_late_in_a_video_is_put_where_it_belongs(tone: Path, t
     assert first == pytest.approx(3.0, abs=0.1)
 
 
-def test_a_video_without_sound_has_no_track(tmp_path: Path) -> None:
+def test_a_video_without_sound_has_no_track(tmp_path: Path, require: Callable[..., None]) -> None:
     require("ffmpeg")
     path = tmp_path / "silent.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc=duration=1:size=64x64:rate=10", str(path))
@@ -106,7 +106,7 @@ def test_a_file_cut_in_the_middle_gives_what_decodes_and_says_so(tone: Path, tmp
     assert "cut ends at" in track.damage or "breaks off" in track.damage
 
 
-def test_damage_in_the_middle_is_skipped_and_told(tmp_path: Path) -> None:
+def test_damage_in_the_middle_is_skipped_and_told(tmp_path: Path, require: Callable[..., None]) -> None:
     require("ffmpeg")
     path = tmp_path / "hurt.flac"
     ffmpeg("-f", "lavfi", "-i", "anoisesrc=duration=8:amplitude=0.3", "-ar", "16000", str(path))

@@ -1,0 +1,152 @@
+"""`omni ask FILE... QUESTION`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omni_agent.cli.options import Engine, Json, Quiet, chosen
+from omni_agent.cli.output import bars, emit, emit_json, note
+from omni_agent.errors import OmniError, PasswordError, UsageError
+from omni_agent.types import Progress
+
+if TYPE_CHECKING:
+    from omni_agent.perception.base import Perception
+    from omni_agent.tools.ask import AskResult
+
+EXAMPLE = 'omni ask report.pdf "How many people work there?"'
+
+
+def ask(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE... QUESTION",
+            help="PDFs, pictures, text, HTML or EPUB files ('-' is standard input), then the question.",
+        ),
+    ],
+    each: Annotated[bool, typer.Option("--each", help="Ask each file for itself: one JSON line a file.")] = False,
+    pages: Annotated[
+        str | None, typer.Option("--pages", metavar="1-4,7", help="Only these pages, counted from 1.")
+    ] = None,
+    pdf_password: Annotated[
+        str | None, typer.Option("--pdf-password", help="Also OMNI_PDF_PASSWORD; asked for on a terminal.")
+    ] = None,
+    highlight: Annotated[
+        Path | None,
+        typer.Option("--highlight", metavar="DIR", help="Folder for page pictures with the evidence marked."),
+    ] = None,
+    engine: Engine = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Answer a question from documents, with the page and the exact spot that prove it.
+
+    Without --json the marked pages are saved in ./omni-out. Exit 3: the documents do not say.
+    """
+    if len(words) < 2:
+        raise UsageError("a question needs at least one file before it", hint=EXAMPLE)
+    *files, question = words
+    if not question.strip():
+        raise UsageError("the question is empty", hint=EXAMPLE)
+    perception = chosen(engine, quiet)
+    call = _Call(question, pages, pdf_password or os.environ.get("OMNI_PDF_PASSWORD"), highlight, perception)
+    try:
+        with bars(quiet) as progress:
+            if each:
+                return _each(call, files, progress)
+            if highlight is None and not json:
+                call.highlight = Path("omni-out")
+            result = call.ask(files, progress)
+    except KeyboardInterrupt:
+        note("omni: interrupted; pages that were read are kept, the same command goes on from there")
+        return 130
+    for warning in result.warnings:
+        note(f"omni: {warning}")
+    if json:
+        emit_json(result)
+    else:
+        _show(result, several=len(files) > 1)
+    if highlight is not None and result.citations and not result.highlights:
+        return 1
+    return 0 if result.found else 3
+
+
+class _Call:
+    """What every file of one command is asked with. A password that was typed is kept for the files after it."""
+
+    def __init__(
+        self,
+        question: str,
+        pages: str | None,
+        password: str | None,
+        highlight: Path | None,
+        perception: Perception,
+    ) -> None:
+        self.question, self.pages, self.password = question, pages, password
+        self.highlight, self.perception = highlight, perception
+
+    def ask(self, files: list[str], progress: Progress) -> AskResult:
+        from omni_agent.tools.ask import ask as answer
+
+        def once() -> AskResult:
+            return answer(
+                files,
+                self.question,
+                pages=self.pages,
+                password=self.password,
+                highlight=self.highlight,
+                engine=self.perception,
+                progress=progress,
+            )
+
+        try:
+            return once()
+        except PasswordError as error:
+            if self.password or not (sys.stdin.isatty() and sys.stderr.isatty()):
+                raise
+            self.password = typer.prompt(f"{error}. Password", hide_input=True, err=True)
+            return once()
+
+
+def _each(call: _Call, files: list[str], progress: Progress) -> int:
+    """One JSON line a file, an error inside it where that file failed. 4 when some failed, 1 when all did."""
+    failed = found = 0
+    for number, file in enumerate(files):
+        progress("files", number, len(files))
+        try:
+            result = call.ask([file], progress)
+        except OmniError as error:
+            failed += 1
+            note(f"omni: {error}")
+            emit_json({"schema_version": 1, "file": file, "error": str(error), "hint": error.hint})
+            continue
+        found += result.found
+        emit_json({"file": file, **_fields(result)})
+    if failed:
+        return 4 if failed < len(files) else 1
+    return 0 if found else 3
+
+
+def _fields(result: AskResult) -> dict[str, object]:
+    from omni_agent.types import to_json
+
+    return dict(to_json(result))
+
+
+def _show(result: AskResult, several: bool) -> None:
+    if not result.found:
+        emit(f"Not found: {result.reason}")
+        return
+    emit(result.answer)
+    emit("")
+    for citation in result.citations:
+        place = f"{citation.file}, page {citation.page}" if several else f"page {citation.page}"
+        mark = "verified" if citation.verified else "NOT VERIFIED: the page does not say this"
+        emit(f'{place}: "{citation.quote}" ({mark})')
+    for path in result.highlights:
+        emit(f"highlighted: {path}")

@@ -1,0 +1,188 @@
+"""Documents through PyMuPDF, the one module that names it: only omni's own values leave it.
+
+Files are hostile until proven otherwise: page counts, page sizes and stream lengths are claims, checked before they are
+believed. Besides PDF, MuPDF lays out EPUB, HTML and plain text as pages; they come through the same door.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omni_agent.errors import MediaError, PasswordError
+from omni_agent.types import Box, Line, Picture, Word
+
+MAX_PAGES = 20_000  # beyond this a page count is taken for a claim, not for a document
+MAX_PIXELS = 24_000_000  # a rendered page: A3 at 300 dpi is 17 million
+MAX_SIDE = 12_000
+MAX_CONTENT = 256 * 2**20  # bytes of drawing instructions on one page, unpacked; real pages stay below 50 MB
+MAX_IMAGE_PIXELS = 400_000_000  # an image inside a page
+INVISIBLE = 8 | 16  # MuPDF's char_flags: filled, stroked; text that is neither cannot be seen
+ZLIB_BEST = 1032  # deflate cannot shrink by more than this factor (zlib's technical notes)
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayer:
+    """The text that a page carries beside its picture. `lines` are what the file draws visibly, `hidden` what it draws
+    invisibly (as OCR programs do under a scan); `image` is the share of the page that pictures cover, `images` where
+    they lie; `drawings` says whether lines or shapes are drawn."""
+
+    lines: tuple[Line, ...]
+    hidden: tuple[Line, ...]
+    image: float
+    images: tuple[Box, ...]
+    drawings: bool
+
+
+class Pdf:
+    """An open document. Pages count from 1."""
+
+    def __init__(self, path: Path, *, password: str | None = None, kind: str = "pdf", shown: str | None = None) -> None:
+        """Open it. Raises PasswordError, or MediaError for what is damaged beyond repair or has no page."""
+        import pymupdf
+
+        self.shown = shown or str(path)
+        pymupdf.TOOLS.mupdf_display_errors(False)
+        pymupdf.TOOLS.mupdf_display_warnings(False)
+        try:
+            self._file: Any = pymupdf.open(path, filetype=kind)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise MediaError(f"{self.shown} is damaged: no page of it can be read") from error
+        if self._file.needs_pass and not self._file.authenticate(password or ""):
+            self._file.close()
+            raise _password_error(self.shown, password)
+        self.claimed = int(self._file.page_count)
+        self.pages = self._true_count()
+        self.damaged = self.pages < self.claimed or bool(self._file.is_repaired)
+        if not self.pages:
+            self._file.close()
+            raise MediaError(f"{self.shown} is damaged: no page of it can be read")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def text(self, number: int) -> TextLayer:
+        """The text layer of a page, its boxes in fractions of the page as it is shown (rotated and cropped)."""
+        import pymupdf
+
+        page = self._page(number)
+        rotate, width, height = page.rotation_matrix, page.rect.width, page.rect.height
+
+        def box(rect: Any) -> Box:
+            turned = pymupdf.Rect(rect) * rotate
+            turned.normalize()
+            sides = (turned.x0 / width, turned.y0 / height, turned.x1 / width, turned.y1 / height)
+            return Box(*(min(1.0, max(0.0, float(side))) for side in sides))
+
+        with _mapped(f"page {number} of {self.shown}"):
+            content = page.get_textpage(flags=pymupdf.TEXTFLAGS_WORDS)
+            images = tuple(box(placed["bbox"]) for placed in page.get_image_info())
+            blocks = page.get_text("dict", textpage=content)["blocks"]
+            words = page.get_text("words", textpage=content)
+            drawings = not words and bool(page.get_cdrawings())
+        spans = [span for block in blocks for line in block.get("lines", ()) for span in line["spans"]]
+        unseen = [box(span["bbox"]) for span in spans if not span.get("char_flags", 8) & INVISIBLE or span["size"] < 1]
+        shown: dict[tuple[int, int], list[Word]] = {}
+        hidden: dict[tuple[int, int], list[Word]] = {}
+        for x0, y0, x1, y1, text, block, line, _ in words:
+            word = Word(text, box((x0, y0, x1, y1)))
+            if word.box.width <= 0 or word.box.height <= 0:
+                continue  # outside the part of the page that is shown
+            pile = hidden if any(area.contains(*word.box.center) for area in unseen) else shown
+            pile.setdefault((block, line), []).append(word)
+        covered = sum(area.width * area.height for area in images)
+        return TextLayer(_lines(shown), _lines(hidden), min(1.0, covered), images, drawings)
+
+    def picture(self, number: int, dpi: int) -> Picture:
+        """The page as a person sees it, at this resolution or the highest that MAX_PIXELS and MAX_SIDE allow."""
+        import numpy as np
+        import pymupdf
+
+        page = self._page(number)
+        width, height = page.rect.width / 72, page.rect.height / 72
+        scale = min(dpi, MAX_SIDE / max(width, height), (MAX_PIXELS / (width * height)) ** 0.5) / 72
+        with _mapped(f"page {number} of {self.shown}"):
+            drawn = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False)
+        pixels = np.frombuffer(drawn.samples, dtype=np.uint8).reshape(drawn.height, drawn.stride)
+        return Picture(pixels[:, : drawn.width * 3].reshape(drawn.height, drawn.width, 3).copy())
+
+    def _page(self, number: int) -> Any:
+        """A page whose content is of bearable size. Raises MediaError."""
+        what = f"page {number} of {self.shown}"
+        with _mapped(what):
+            page = self._file.load_page(number - 1)
+            if not self._file.is_pdf:
+                return page
+            if any(self._unpacks_beyond(xref, MAX_CONTENT) for xref in page.get_contents()):
+                raise MediaError(f"{what} unpacks to more than {MAX_CONTENT >> 20} MB; it is not opened")
+            if any(image[2] * image[3] > MAX_IMAGE_PIXELS for image in page.get_images()):
+                raise MediaError(f"{what} holds a picture of more than {MAX_IMAGE_PIXELS // 10**6} million pixels")
+        return page
+
+    def _unpacks_beyond(self, xref: int, limit: int) -> bool:
+        """Whether a stream holds more than `limit` bytes, found out without unpacking more than that."""
+        stages = str(self._file.xref_get_key(xref, "Filter")[1]).count("/Fl")
+        data = self._file.xref_stream_raw(xref) or b""
+        for _ in range(stages):
+            if len(data) * ZLIB_BEST ** min(stages, 2) <= limit:
+                return False
+            unpacker = zlib.decompressobj()
+            try:
+                data = unpacker.decompress(data, limit)
+            except zlib.error:
+                return False  # damaged; MuPDF reads as far as it goes
+            if unpacker.unconsumed_tail:
+                return True
+        return len(data) > limit
+
+    def _true_count(self) -> int:
+        """How many pages are there, which may be fewer than the file claims: the last is looked for by halving."""
+        known, absent = 0, self.claimed + 1
+        probe = self.claimed
+        while known + 1 < absent:
+            if self._exists(probe):
+                known = probe
+            else:
+                absent = probe
+            probe = (known + absent) // 2
+        return known
+
+    def _exists(self, number: int) -> bool:
+        try:
+            self._file.load_page(number - 1)
+        except (RuntimeError, ValueError, IndexError):
+            return False
+        return True
+
+
+@contextmanager
+def _mapped(what: str) -> Iterator[None]:
+    """MuPDF's errors as ours."""
+    try:
+        yield
+    except (RuntimeError, ValueError, MemoryError) as error:
+        detail = re.sub(r"^code=\d+: ", "", str(error))
+        raise MediaError(f"{what} cannot be read: {detail or 'it is damaged'}") from error
+
+
+def _lines(groups: dict[tuple[int, int], list[Word]]) -> tuple[Line, ...]:
+    lines = []
+    for words in groups.values():
+        box = words[0].box
+        for word in words[1:]:
+            box = box.union(word.box)
+        lines.append(Line(" ".join(word.text for word in words), box, 1.0, tuple(words)))
+    return tuple(lines)
+
+
+def _password_error(shown: str, password: str | None) -> PasswordError:
+    if password:
+        return PasswordError(f"the password does not open {shown}", hint="--pdf-password, or OMNI_PDF_PASSWORD")
+    return PasswordError(
+        f"{shown} is protected by a password", hint="--pdf-password PASSWORD, or OMNI_PDF_PASSWORD in the environment"
+    )

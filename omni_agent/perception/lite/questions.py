@@ -1,0 +1,132 @@
+"""What a question asks for: the kind of value that would answer it, and the terms that the evidence has to hold."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, Literal
+
+Kind = Literal["number", "money", "date", "person", "place", "yesno", "any"]
+
+_KINDS: tuple[tuple[Kind, str], ...] = (
+    (
+        "money",
+        r"how much (money|does it cost|did .* cost|is .* paid)|\b(price|cost|fee|salary|revenue|budget|profit)s?\b",
+    ),
+    ("date", r"^(on |in |since |by |until )?(when|(what|which) (year|date|day|month)|how (old|long ago))\b|\bdate\b"),
+    ("number", r"\bhow (many|much|long|large|big|far|fast|high|deep|wide|tall|often|heavy|old)\b|\bnumber of\b"),
+    ("number", r"\b(percentage|percent|proportion|share|rate|ratio|total|average|mean|median|population|amount)\b"),
+    ("number", r"\b(what|which) (size|length|width|height|age|version|port|value|weight|distance|version number)\b"),
+    ("person", r"^(by |to |from )?(who|whom|whose)\b|\bname of the (author|person|leader|director|president)\b"),
+    ("place", r"^(from |to |in )?where\b|\b(what|which) (country|city|town|state|place|address|directory|folder)\b"),
+    ("yesno", r"^(is|are|was|were|does|do|did|can|could|may|must|should|has|have|had|will|would)\b"),
+)
+
+_STOP_WORDS = """
+    a about according an and any are as at be been being by called can could described did do document does each
+    file for from give given had happen happens has have how i if in into is it its itself kind list long many
+    may me mean means mentioned much must name of often on one or our page please report say says shall should
+    show so some state table tell than that the their them then there these they this those to type under up use
+    used using was were what when where which who whom whose why will with within would you your
+"""
+_STOP = frozenset(_STOP_WORDS.split())  # words that any question may have
+
+_MONTH = r"(January|February|March|April|May|June|July|August|September|October|November|December|" + (
+    r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)"
+)
+_DATE = re.compile(rf"\b(1[0-9]|20)\d\d\b|\b{_MONTH}\b\.?|\b\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\d|\b(zero|none|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|"
+    r"thousand|million|billion|half|third|quarter|dozen|once|twice|unlimited)\b",
+    re.IGNORECASE,
+)
+_MONEY = re.compile(
+    r"[$€£¥]|\b(USD|EUR|GBP|dollars?|euros?|pounds?|cents?|million|billion)\b|\d[\d,.]*\d|\b\d", re.IGNORECASE
+)
+_NAME = re.compile(r"\b[A-Z][\w’'.-]+(\s+(van|von|de|der|la|[A-Z][\w’'.-]*))+|\b[A-Z][a-z]+\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word of the question: as it is compared, as it was written, and whether the evidence must hold it literally
+    (a name, a number, an option, a word in quotes)."""
+
+    stem: str
+    word: str
+    literal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question taken apart."""
+
+    text: str
+    kind: Kind
+    terms: tuple[Term, ...]
+
+
+def understand(text: str) -> Question:
+    """What a question asks for and which of its words count."""
+    kind: Kind = next((kind for kind, pattern in _KINDS if re.search(pattern, text, re.IGNORECASE)), "any")
+    quoted = {stem for phrase in re.findall(r"[\"“'‘`]([^\"”'’`]+)[\"”'’`]", text) for stem in stems(phrase)}
+    terms: dict[str, Term] = {}
+    for position, match in enumerate(_WORD.finditer(_plain(text))):
+        word = match[0].strip(".-'")
+        if not word or word.casefold() in _STOP:
+            continue
+        proper = word[0].isupper() and position > 0
+        literal = proper or any(c.isdigit() for c in word) or stem(word) in quoted or match[0].startswith("-")
+        terms.setdefault(stem(word), Term(stem(word), word, literal))
+    return Question(text, kind, tuple(terms.values()))
+
+
+def holds(kind: Kind, text: str) -> bool:
+    """Whether a text holds a value of the kind that was asked for."""
+    if kind == "number":
+        return _NUMBER.search(text) is not None
+    if kind == "money":
+        return _MONEY.search(text) is not None
+    if kind == "date":
+        return _DATE.search(text) is not None
+    if kind == "person":
+        return _NAME.search(text[1:]) is not None or _NAME.match(text) is not None
+    return True
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+_WORD = re.compile(r"-{0,2}\w[\w'’]*(?:[.-]\w+)*|[$%]")
+
+
+def stems(text: str) -> list[str]:
+    """The words of a text as they are compared: English stems, numbers without their thousands separators."""
+    found = []
+    for match in _WORD.finditer(_plain(text)):
+        word = match[0].strip(".-'’")
+        if not word:
+            continue
+        found.append(stem(word))
+        if "-" in word or "." in word:
+            found.extend(stem(part) for part in re.split(r"[.-]", word) if len(part) > 1)
+    return found
+
+
+@lru_cache(maxsize=200_000)
+def stem(word: str) -> str:
+    word = word.casefold().replace("’", "'").removesuffix("'s").strip("'")
+    if any(c.isdigit() for c in word):
+        return word
+    return str(_stemmer().stemWord(word))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"(?<=\d),(?=\d{3}\b)", "", unicodedata.normalize("NFKC", text))
+
+
+@cache
+def _stemmer() -> Any:
+    import snowballstemmer
+
+    return snowballstemmer.stemmer("english")

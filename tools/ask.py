@@ -1,0 +1,127 @@
+"""`ask`: a question about documents, answered with the page and the spot that prove it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omni_agent.errors import OmniError, UsageError
+from omni_agent.media import image
+from omni_agent.media.files import write
+from omni_agent.perception.base import Perception
+from omni_agent.perception.choose import perceive
+from omni_agent.settings import EngineName
+from omni_agent.tools.document import open_document
+from omni_agent.tools.evidence import Citation, check
+from omni_agent.types import Page, Progress, Reply, Usage, no_progress
+
+HIGHLIGHT_DPI = 110
+
+
+@dataclass(frozen=True, slots=True)
+class AskResult:
+    """An answer with its evidence. `found` False: the documents do not say; `reason` tells why omni thinks so.
+
+    `highlights` are the page pictures that were saved, in the order of the citations' pages; `warnings` is what else a
+    person should know (a damaged file, a picture that could not be saved); `timings` are seconds.
+    """
+
+    found: bool
+    answer: str
+    citations: tuple[Citation, ...]
+    confidence: float
+    reason: str
+    engine: str
+    question: str
+    usage: Usage
+    timings: dict[str, float]
+    highlights: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+    schema_version: int = 1
+
+
+def ask(
+    files: Sequence[str | Path],
+    question: str,
+    *,
+    pages: str | None = None,
+    password: str | None = None,
+    highlight: Path | None = None,
+    engine: EngineName | Perception | None = None,
+    progress: Progress = no_progress,
+) -> AskResult:
+    """Answer one question from all these files together.
+
+    `pages` ("1-4,7", from 1, inclusive) applies to each file. `highlight` names a folder for pictures of the cited
+    pages with the evidence marked. Raises UsageError, MediaError, PasswordError, Unavailable; "not there" is a result.
+    """
+    if not files:
+        raise UsageError("no file to ask about", hint='omni ask report.pdf "How many people work there?"')
+    if not question.strip():
+        raise UsageError("the question is empty", hint='omni ask report.pdf "How many people work there?"')
+    begun = time.perf_counter()
+    perception = perceive(engine)
+    with ExitStack() as stack:
+        documents = [
+            stack.enter_context(open_document(file, perception, pages=pages, password=password)) for file in files
+        ]
+        every = [page for document in documents for page in document.pages]
+        opened = time.perf_counter()
+        reply = perception.answer(question.strip(), every, progress=progress)
+        answered = time.perf_counter()
+        citations = tuple(check(quote, every) for quote in reply.quotes)
+        warnings = [warning for document in documents for warning in document.warnings]
+        saved: list[str] = []
+        if highlight is not None:
+            try:
+                _save_highlights(citations, every, highlight, saved)
+            except OmniError as error:  # the answer is worth more than its picture
+                warnings.append(str(error))
+    ended = time.perf_counter()
+    timings = {"open": opened - begun, "answer": answered - opened, "check": ended - answered, "total": ended - begun}
+    return AskResult(
+        found=reply.found,
+        answer=reply.text,
+        citations=citations,
+        confidence=_trusted(reply, citations),
+        reason=reply.reason,
+        engine=perception.name,
+        question=question.strip(),
+        usage=reply.usage,
+        timings={name: round(seconds, 3) for name, seconds in timings.items()},
+        highlights=tuple(saved),
+        warnings=tuple(warnings),
+    )
+
+
+def _trusted(reply: Reply, citations: Sequence[Citation]) -> float:
+    """The perception's own confidence, halved where none of its quotes stands on its page."""
+    if reply.found and not any(citation.verified for citation in citations):
+        return reply.confidence / 2
+    return reply.confidence
+
+
+def _save_highlights(citations: Sequence[Citation], pages: Sequence[Page], folder: Path, saved: list[str]) -> None:
+    """One PNG for each cited page, its quotes marked; `saved` grows as they are written."""
+    marked: dict[tuple[str, int], list[Citation]] = {}
+    for citation in citations:
+        if citation.boxes:
+            marked.setdefault((citation.file, citation.page), []).append(citation)
+    names: set[str] = set()
+    for page in pages:
+        cited = marked.pop((page.file, page.number), None)
+        if cited is None:
+            continue
+        stem = re.sub(r"[^\w.-]+", "_", Path(page.file).stem if page.file != "-" else "stdin") or "document"
+        name = f"{stem}-page{page.number}"
+        if name in names:  # two files of one name in different folders
+            name = f"{name}-{len(names) + 1}"
+        names.add(name)
+        boxes = [box for citation in cited for box in citation.boxes]
+        path = folder / f"{name}.png"
+        write(path, image.png(image.highlighted(page.picture(HIGHLIGHT_DPI), boxes)))
+        saved.append(str(path))
