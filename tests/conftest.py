@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,45 @@ def require() -> Callable[..., None]:
 def examples() -> Path:
     """The shipped example files."""
     return Path(__file__).parent.parent / "examples"
+
+
+Film = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def film() -> Film:
+    """`film(path, [(0.0, "Hello"), (2.5, "Bye")], 4.0)`: a small video that shows each text from its time on.
+
+    It holds one frame a text, at its time (a variable frame rate), or `rate` frames a second where that is given.
+    """
+
+    def make(path: Path, shows: list[tuple[float, str]], seconds: float, *, rate: int = 0, beep: bool = False) -> Path:
+        import av
+        import numpy as np
+        from PIL import Image, ImageDraw, ImageFont
+
+        font = ImageFont.load_default(36)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=rate or 10)
+            stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            sound = container.add_stream("aac", rate=16_000) if beep else None
+            ends = [*(at for at, _ in shows[1:]), seconds]
+            for (at, text), end in zip(shows, ends, strict=True):
+                image = Image.new("RGB", (640, 360), "white")
+                ImageDraw.Draw(image).multiline_text((30, 60), text, fill="black", font=font)
+                frame = av.VideoFrame.from_image(image)
+                times = np.arange(at, end, 1 / rate) if rate else [at] if end < seconds else [at, seconds - 0.1]
+                for time in times:
+                    frame.pts, frame.time_base = round(float(time) * 1000), Fraction(1, 1000)
+                    container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+            if sound is not None:
+                tone = np.sin(np.arange(int(seconds * 16_000)) / 5).astype(np.float32)[None] * 0.2
+                audio = av.AudioFrame.from_ndarray(tone, "fltp", "mono")
+                audio.rate, audio.pts = 16_000, 0
+                container.mux(sound.encode(audio))
+                container.mux(sound.encode(None))
+        return path
+
+    return make

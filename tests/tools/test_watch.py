@@ -1,18 +1,176 @@
-"""Watching videos: the shipped demo, whose script says what is shown and said when, and files broken in real ways."""
+"""Watching videos: the shipped demo, whose script says what is shown and said when, and videos made here."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rapidfuzz import fuzz
 
-from omni_agent.tools.watch import WatchResult, watch
+from examples.make_demo_video import NARRATION, STEPS
+from omni_agent.errors import MediaError, UsageError
+from omni_agent.media import image
+from omni_agent.perception.lite.ocr import Reader
+from omni_agent.tools.watch import WatchResult, timestamp, watch
+from omni_agent.types import Clip, Heard, Memory, Moment, Progress, Segment, Sound, Viewing, no_progress
+
+Film = Callable[..., Path]
+NEAR = 1.5  # seconds: two looks a second, and the time that a page needs to draw
 
 
 @pytest.fixture(scope="session")
-def demo(examples: Path) -> Path:
+def demo_cache(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Path:
+    """One cache for all questions about the demo: it is read and heard once."""
+    folder = tmp_path_factory.mktemp("demo-cache")
+    (folder / "weights").symlink_to(weights_folder)
+    return folder
+
+
+@pytest.fixture
+def demo(examples: Path, demo_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OMNI_CACHE_DIR", str(demo_cache))
     return examples / "demo.mp4"
 
 
-def ask(video: Path, question: str, frames: Path | None = None) -> WatchResult:
-    return watch(video, question, frames_dir=frames, engine="lite")
+def ask(source: Path, question: str, frames: Path | None = None) -> WatchResult:
+    return watch(source, question, frames_dir=frames, engine="lite")
+
+
+def test_when_something_appears(demo: Path) -> None:
+    result = ask(demo, "When does the dialog 'Add a group' appear?")
+    assert result.found and result.moments[0].start == pytest.approx(STEPS["Add a group"], abs=NEAR)
+    assert timestamp(result.moments[0].start) in result.answer
+
+
+def test_an_error_message_with_its_time_and_its_picture(demo: Path, tmp_path: Path) -> None:
+    result = ask(demo, "What error message appears?", tmp_path)
+    assert result.found and "The museum is closed on Mondays" in result.answer
+    moment = result.moments[0]
+    assert moment.start == pytest.approx(STEPS["The museum is closed on Mondays"], abs=NEAR)
+    assert "Mondays are for the cleaners" in moment.said or "cleaners" in moment.said
+    assert moment.frame is not None
+    read = " ".join(line.text for line in Reader().read(image.load(Path(moment.frame))))
+    assert fuzz.partial_ratio(moment.seen, read) > 90, "the saved frame shows what is quoted"
+
+
+def test_what_is_said(demo: Path) -> None:
+    result = ask(demo, "What does the narrator say about the teacher?")
+    assert result.found and "entrance code" in result.answer
+    said_at = next(at for at, text in NARRATION.items() if "teacher" in text)
+    assert result.moments[0].start == pytest.approx(said_at, abs=NEAR)
+    assert "entrance code" in result.moments[0].said
+
+
+def test_a_click_is_where_the_button_leaves(demo: Path) -> None:
+    result = ask(demo, "When is Save clicked?")
+    assert result.found and result.moments[0].end == pytest.approx(STEPS["Booking HM-2047 saved"], abs=NEAR)
+
+
+def test_a_row_of_a_table(demo: Path) -> None:
+    result = ask(demo, "How much does the Ferry crew pay?")
+    assert result.found and "72.00" in result.answer
+
+
+def test_pictures_are_not_understood_and_it_says_so(demo: Path) -> None:
+    result = ask(demo, "What colour is the New booking button?")
+    assert not result.found and result.answer == "" and "does not understand pictures" in result.reason
+
+
+def test_what_is_not_there_is_not_claimed(demo: Path) -> None:
+    for question in ("What is the phone number of the museum?", "Who is the director of the aquarium?"):
+        result = ask(demo, question)
+        assert not result.found and result.reason and not result.moments
+
+
+def test_the_second_question_reads_nothing_again(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(demo, "What error message appears?")
+
+    def read(self: Reader, picture: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(Reader, "read", read)
+    assert ask(demo, "Which booking was saved?").found
+
+
+def test_a_video_without_sound(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "silent.mp4", [(0.0, "Opening hours: 9 to 17"), (2.0, "Tickets: 12 EUR")], 4.0)
+    result = ask(path, "How much are the tickets?", tmp_path / "frames")
+    assert result.found and "12 EUR" in result.answer and result.moments[0].said == ""
+    assert result.moments[0].start == pytest.approx(2.0, abs=0.6)
+    assert [Path(m.frame).parent for m in result.moments if m.frame] == [tmp_path / "frames"] * len(result.moments)
+
+
+def test_a_tone_is_not_speech_and_the_pictures_still_answer(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "tone.mp4", [(0.0, "Platform 7"), (1.5, "Platform 9")], 3.0, rate=10, beep=True)
+    result = ask(path, "Which platform is shown last?")
+    assert result.found and "9" in result.answer and all(moment.said == "" for moment in result.moments)
+
+
+def test_text_of_videos_is_data(tmp_path: Path, film: Film) -> None:
+    """Markup in the picture is quoted as it stands."""
+    path = film(tmp_path / "v.mp4", [(0.0, "Warning: [/x] [red]disk full[/red]")], 2.0)
+    assert "[/x]" in ask(path, "What warning is shown?").answer
+
+
+def test_nothing_to_read_and_nobody_speaks(tmp_path: Path, film: Film) -> None:
+    result = ask(film(tmp_path / "v.mp4", [(0.0, "")], 2.0), "What is the title?")
+    assert not result.found and "no text can be read" in result.reason
+
+
+def test_a_cut_video_says_so_and_answers_from_the_rest(examples: Path, tmp_path: Path) -> None:
+    whole = (examples / "demo.mp4").read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole[: len(whole) // 4])
+    result = ask(cut, "What is the price of the Ferry crew?")
+    assert result.found and "72.00" in result.answer
+    assert any("was cut" in warning for warning in result.warnings)
+
+
+def test_an_empty_question_and_a_missing_file(examples: Path) -> None:
+    with pytest.raises(UsageError, match="question is empty"):
+        ask(examples / "demo.mp4", "  ")
+    with pytest.raises(UsageError, match="no such file"):
+        ask(examples / "demos.mp4", "What is shown?")
+    with pytest.raises(MediaError, match="not a video"):
+        ask(Path(__file__), "What is shown?")
+
+
+class Scripted:
+    """A perception that answers from a script, with the teeth that a model's text may have."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.memory: list[object] = []
+
+    def hear(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Heard:
+        return Heard((Segment(0, sound.start + 1.0, sound.start + 2.0, "It says \x1b[31mred\x07."),), "en")
+
+    def look(
+        self,
+        clip: Clip,
+        question: str,
+        segments: Sequence[Segment],
+        *,
+        memory: Memory | None = None,
+        progress: Progress = no_progress,
+    ) -> Viewing:
+        assert memory is not None
+        self.memory.append(memory.get("visits"))
+        memory["visits"] = len(self.memory)
+        moment = Moment(1.0, 2.0, 1.5, "A\x1b]0;owned\x07B\u202e", segments[0].text)
+        return Viewing(True, "yes\x1b[2J", (moment,), 0.9)
+
+
+def test_any_perception_may_answer_and_its_text_has_no_teeth(examples: Path, tmp_path: Path) -> None:
+    scripted = Scripted()
+    results = [watch(examples / "demo.mp4", "?", frames_dir=tmp_path, engine=scripted) for _ in range(2)]  # type: ignore[arg-type]
+    assert scripted.memory == [None, 1], "notes are found again with the next question"
+    for text in (results[0].answer, results[0].moments[0].seen, results[0].moments[0].said):
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    frame = results[0].moments[0].frame
+    assert frame is not None and image.load(Path(frame)).pixels.shape == (720, 1280, 3)
+    assert np.any(image.load(Path(frame)).pixels)
