@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 VERSION = "vllm-0.33.0-cp38-abi3-manylinux_2_28_x86_64.whl"
 OUT = Path(__file__).parent.parent / "tests" / "runtime" / "data" / "vllm.json"
@@ -59,6 +58,8 @@ def load(wheel: Path, path: str) -> Any:
 
 
 def grids(processors: Any) -> dict[str, Any]:
+    from PIL import Image
+
     draw = random.Random(0)
     sizes = TABLE_SIZES + [(draw.randint(8, 5000), draw.randint(8, 5000)) for _ in range(300)]
 

@@ -82,8 +82,8 @@ class Encoders:
 
         def patches() -> Iterator[Patches]:
             for pixels, grid in zip(pictures, grids, strict=True):
-                values = torch.tensor(pixels, device=self.device)
-                yield Patches(images.picture_patches(values, grid, self.vision).to(self.dtype), grid)
+                values = images.picture_patches(pixels, grid, self.vision, self.device)
+                yield Patches(values.to(self.dtype), grid)
 
         return [tokens for batch in self._projected(patches()) for tokens in batch]
 

@@ -11,6 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from omni_agent.runtime.media_config import VisionConfig
 
 if TYPE_CHECKING:
@@ -92,6 +95,16 @@ def picture_grids(sizes: Sequence[tuple[int, int]], vision: VisionConfig, tokens
     return [picture_grid(*size, vision, vision.min_patches) for size in sizes]
 
 
+def on_device(pictures: Sequence[npt.NDArray[np.uint8]], device: torch.device) -> torch.Tensor:
+    """Pictures of one size [H, W, 3] as uint8 [N, H, W, 3] on the device, by way of pinned memory to a GPU."""
+    import torch
+
+    staged = torch.empty((len(pictures), *pictures[0].shape), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    for place, pixels in zip(staged.numpy(), pictures, strict=True):
+        place[...] = pixels
+    return staged.to(device, non_blocking=True)
+
+
 def normalised(pixels: torch.Tensor, grid: Grid, vision: VisionConfig) -> torch.Tensor:
     """uint8 [N, H, W, 3] resized to the grid: float32 [N, 3, rows·patch, columns·patch].
 
@@ -118,6 +131,8 @@ def patchify(values: torch.Tensor, patch: int) -> torch.Tensor:
     return cells.permute(0, 2, 4, 1, 3, 5).reshape(count, -1, channels * patch * patch)
 
 
-def picture_patches(pixels: torch.Tensor, grid: Grid, vision: VisionConfig) -> torch.Tensor:
-    """One picture, uint8 [H, W, 3] on any device, as float32 [1, patches, 3·patch²] for the vision tower."""
-    return patchify(normalised(pixels[None], grid, vision), vision.patch)
+def picture_patches(
+    pixels: npt.NDArray[np.uint8], grid: Grid, vision: VisionConfig, device: torch.device
+) -> torch.Tensor:
+    """One picture [H, W, 3] as float32 [1, patches, 3·patch²] for the vision tower."""
+    return patchify(normalised(on_device([pixels], device), grid, vision), vision.patch)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from omni_agent.runtime.images import MERGE, Grid, normalised, patchify
+from omni_agent.runtime.images import MERGE, Grid, normalised, on_device, patchify
 from omni_agent.runtime.media_config import VisionConfig
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def captions(indices: Sequence[int], source_fps: float, vision: VisionConfig) ->
 
 
 def tubelet_patches(
-    frames: Iterable[npt.NDArray[np.uint8]], grid: Grid, vision: VisionConfig, device: torch.device | str = "cpu"
+    frames: Iterable[npt.NDArray[np.uint8]], grid: Grid, vision: VisionConfig, device: torch.device
 ) -> Iterator[torch.Tensor]:
     """Frames, uint8 [H, W, 3] of one size, as float32 [tubelets, patches, 2·3·patch²], some tubelets at a time.
 
@@ -82,7 +82,7 @@ def tubelet_patches(
     for batch in _batches(frames, FRAMES_AT_ONCE * vision.tubelet):
         batch += [batch[-1]] * (-len(batch) % vision.tubelet)
         resized = [
-            normalised(torch.from_numpy(np.stack(batch[at : at + FRAMES_AT_ONCE])).to(device), grid, vision)
+            normalised(on_device(batch[at : at + FRAMES_AT_ONCE], device), grid, vision)
             for at in range(0, len(batch), FRAMES_AT_ONCE)
         ]
         values = torch.cat(resized)

@@ -130,7 +130,7 @@ def pictures_of(*sizes: tuple[int, int], seed: int = 0) -> list[Pixels]:
 def flat_patches(pictures: list[Pixels], grids: list[Grid], towers: Encoders) -> Any:
     """All pictures' patches one after another, as transformers takes them."""
     each = zip(pictures, grids, strict=True)
-    return torch.cat([images.picture_patches(torch.from_numpy(p), grid, towers.vision)[0] for p, grid in each])
+    return torch.cat([images.picture_patches(p, grid, towers.vision, towers.device)[0] for p, grid in each])
 
 
 def film_of(frames: int, width: int = 96, height: int = 64, seed: int = 5) -> Film:

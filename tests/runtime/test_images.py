@@ -148,8 +148,9 @@ def test_a_patch_is_flattened_channel_row_column() -> None:
 
 
 def test_a_picture_becomes_one_batch_of_patches() -> None:
-    pixels = torch.zeros(480, 640, 3, dtype=torch.uint8)
-    patches = picture_patches(pixels, picture_grid(640, 480, VISION), VISION)
+    pixels = np.zeros((480, 640, 3), dtype=np.uint8)
+    pixels.flags.writeable = False  # as Pillow gives them
+    patches = picture_patches(pixels, picture_grid(640, 480, VISION), VISION, torch.device("cpu"))
     assert patches.shape == (1, 1200, 768)
     black = torch.tensor(CLIP_MEAN) / torch.tensor(CLIP_STD)
     torch.testing.assert_close(patches[0, 0].view(3, 256).mean(1), -black)

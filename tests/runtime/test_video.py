@@ -17,6 +17,7 @@ from omni_agent.runtime.media_config import VIT_SHAPES, VisionConfig
 from omni_agent.runtime.tokenizer import SpecialIds
 
 VISION = VisionConfig(shape=VIT_SHAPES["vit_huge_patch16_224"])
+CPU = torch.device("cpu")
 VECTORS = json.loads(OUT.read_text())["videos"]
 
 
@@ -104,7 +105,7 @@ def test_tubelets_pair_frames_and_repeat_an_odd_last() -> None:
     draw = np.random.default_rng(0)
     frames = [draw.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(5)]
     grid = Grid(2, 4)
-    (patches,) = video.tubelet_patches(frames, grid, VISION)
+    (patches,) = video.tubelet_patches(frames, grid, VISION, CPU)
     assert patches.shape == (3, 8, 1536)
     single = [normalised(torch.from_numpy(frame)[None], grid, VISION)[0] for frame in frames]
     for tubelet, (first, second) in enumerate([(0, 1), (2, 3), (4, 4)]):
@@ -115,7 +116,7 @@ def test_tubelets_pair_frames_and_repeat_an_odd_last() -> None:
 def test_many_frames_come_in_chunks_that_join_to_the_same() -> None:
     draw = np.random.default_rng(1)
     frames = [draw.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(2 * video.FRAMES_AT_ONCE + 3)]
-    chunks = list(video.tubelet_patches(iter(frames), Grid(2, 2), VISION))
+    chunks = list(video.tubelet_patches(iter(frames), Grid(2, 2), VISION, CPU))
     assert [len(chunk) for chunk in chunks] == [video.FRAMES_AT_ONCE, 2]
-    (alone,) = video.tubelet_patches(frames[-3:], Grid(2, 2), VISION)
+    (alone,) = video.tubelet_patches(frames[-3:], Grid(2, 2), VISION, CPU)
     assert torch.equal(chunks[1], alone)

@@ -1,0 +1,131 @@
+"""Encoding pictures, video and sound at the released sizes with random weights: `python -m benchmarks.encode`.
+
+Needs a GPU with about 8 GB free. Times are from pixels or samples in host memory to tokens on the card: the first call,
+then the best of RUNS. `peak_gb` is the card's memory above weights and inputs. The limit of a picture is its arithmetic
+at the card's measured rate of products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.record_vllm import tone
+from omni_agent.runtime.encoders import Encoders, Film
+from omni_agent.runtime.images import picture_grids
+from omni_agent.runtime.media_config import VIT_SHAPES, SoundConfig, VisionConfig
+
+RUNS = 5
+VISION = VisionConfig(shape=VIT_SHAPES["vit_huge_patch16_224"])
+LIMITS = {"one 1920x1080 picture": 0.028}  # seconds on an H100: 21 TFLOP, half of it attention, at 768 TFLOP/s
+
+
+def random_encoders(device: str) -> Encoders:
+    """The released shape; small weights, norms of one."""
+    torch.manual_seed(0)
+    made = Encoders(VISION, SoundConfig(), device)
+    for name, tensor in made.tensors().items():
+        if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
+            tensor.fill_(1.0)
+        else:
+            tensor.normal_(0, 0.02)
+    return made
+
+
+def pictures(count: int, width: int, height: int) -> list[Any]:
+    draw = np.random.default_rng(0)
+    one = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return [np.roll(one, shift, axis=1) for shift in range(count)]
+
+
+def jobs(encoders: Encoders) -> dict[str, Callable[[], int]]:
+    """Each gives the number of tokens it made."""
+
+    def shown(count: int, width: int, height: int) -> Callable[[], int]:
+        given, grids = pictures(count, width, height), picture_grids([(width, height)] * count, VISION)
+        return lambda: sum(len(tokens) for tokens in encoders.pictures(given, grids))
+
+    def filmed(count: int, width: int, height: int, rate: float) -> Callable[[], int]:
+        film = Film(pictures(count, width, height), width, height, range(0, count * 15, 15), 30.0)
+        return lambda: sum(len(tokens) for tokens in encoders.film(film, rate)[0])
+
+    def heard(seconds: float) -> Callable[[], int]:
+        samples = tone(seconds)
+        return lambda: len(encoders.recordings([samples])[0])
+
+    return {
+        "one 1920x1080 picture": shown(1, 1920, 1080),
+        "one 640x480 picture": shown(1, 640, 480),
+        "eight 1920x1080 pictures": shown(8, 1920, 1080),
+        "100 A4 pages at 150 dpi": shown(100, 1240, 1754),
+        "256 frames of 1280x720": filmed(256, 1280, 720, 0.0),
+        "256 frames of 1280x720, half kept": filmed(256, 1280, 720, 0.5),
+        "30 seconds of sound": heard(30.0),
+        "20 minutes of sound": heard(1200.0),
+    }
+
+
+def measured(job: Callable[[], int]) -> dict[str, Any]:
+    start = time.perf_counter()
+    tokens = job()
+    torch.cuda.synchronize()
+    first = time.perf_counter() - start
+    torch.cuda.reset_peak_memory_stats()
+    held, times = torch.cuda.memory_allocated(), []
+    for _ in range(RUNS if first < 1 else 2):
+        start = time.perf_counter()
+        job()
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    peak = torch.cuda.max_memory_allocated() - held
+    return {"tokens": tokens, "first_s": round(first, 4), "s": round(min(times), 4), "peak_gb": round(peak / 1e9, 2)}
+
+
+def profiled(job: Callable[[], int]) -> None:
+    """Where the time of a job goes, by kernel."""
+    job()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+        job()
+        torch.cuda.synchronize()
+    print(seen.key_averages().table(sort_by="cuda_time_total", row_limit=25, max_name_column_width=90))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", metavar="JOB", help="show the kernels of one job instead")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/encode.json"))
+    given = parser.parse_args()
+    all_jobs = jobs(random_encoders("cuda"))
+    if given.profile:
+        profiled(all_jobs[given.profile])
+        return
+    results = {}
+    for name, job in all_jobs.items():
+        results[name] = measured(job) | ({"limit_s": LIMITS[name]} if name in LIMITS else {})
+        print(f"{name:36}", *(f"{key} {value}" for key, value in results[name].items()), sep="  ", flush=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    about = {
+        "command": " ".join(["python -m benchmarks.encode", *sys.argv[1:]]),
+        "commit": commit or os.environ.get("OMNI_COMMIT", ""),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "gpu": torch.cuda.get_device_name(),
+        "cores": os.cpu_count(),
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
