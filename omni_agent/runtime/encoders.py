@@ -18,6 +18,7 @@ from omni_agent.runtime import audio_features, evs, images, video
 from omni_agent.runtime.audio import SoundEncoder
 from omni_agent.runtime.images import Grid
 from omni_agent.runtime.media_config import SoundConfig, VisionConfig
+from omni_agent.runtime.memory import memory_to
 from omni_agent.runtime.projector import SOUND_NAMES, VISION_NAMES, projector
 from omni_agent.runtime.vision import PATCHES_AT_ONCE, Patches, VisionTower, merge, passes
 
@@ -78,24 +79,29 @@ class Encoders:
         }
 
     def pictures(self, pictures: Sequence[npt.NDArray[np.uint8]], grids: Sequence[Grid]) -> list[torch.Tensor]:
-        """Each picture's tokens [grid.tokens, hidden], for pixels [H, W, 3] and the grids `picture_grids` gave them."""
+        """Each picture's tokens [grid.tokens, hidden], for pixels [H, W, 3] and the grids `picture_grids` gave them.
+
+        This and the other two raise EngineError where the device's memory does not suffice, and can be called again.
+        """
 
         def patches() -> Iterator[Patches]:
             for pixels, grid in zip(pictures, grids, strict=True):
                 values = images.picture_patches(pixels, grid, self.vision, self.device)
                 yield Patches(values.to(self.dtype), grid)
 
-        return [tokens for batch in self._projected(patches()) for tokens in batch]
+        with memory_to("look at the pictures"):
+            return [tokens for batch in self._projected(patches()) for tokens in batch]
 
     def film(self, film: Film, evs_rate: float = 0.0) -> tuple[list[torch.Tensor], evs.Saving]:
         """A video's tokens, tubelet by tubelet [kept, hidden], with the share `evs_rate` of them left out."""
         grid = video.frame_grid(film.width, film.height, self.vision)
-        chunks = video.tubelet_patches(film.frames, grid, self.vision, self.device)
-        batches = list(self._projected(Patches(values.to(self.dtype), grid) for values in chunks))
         tubelets = video.tubelet_count(len(film.indices), self.vision)
-        tokens = torch.cat(batches) if batches else torch.empty(0, grid.tokens, self.vision.output)
-        assert len(tokens) == tubelets, f"{len(tokens)} tubelets came of {len(film.indices)} frames"
-        return evs.sample(tokens, evs_rate)
+        with memory_to("watch the video"):
+            chunks = video.tubelet_patches(film.frames, grid, self.vision, self.device)
+            batches = list(self._projected(Patches(values.to(self.dtype), grid) for values in chunks))
+            tokens = torch.cat(batches) if batches else torch.empty(0, grid.tokens, self.vision.output)
+            assert len(tokens) == tubelets, f"{len(tokens)} tubelets came of {len(film.indices)} frames"
+            return evs.sample(tokens, evs_rate)
 
     def _projected(self, patches: Iterable[Patches]) -> Iterator[torch.Tensor]:
         """[count, tokens, hidden] for each piece that the passes make, in order."""
@@ -112,11 +118,17 @@ class Encoders:
             for clip in audio_features.clips(samples, self.sound)
         ]
         collected: list[list[torch.Tensor]] = [[] for _ in recordings]
-        for at in range(0, len(owned), CLIPS_AT_ONCE):
-            batch = owned[at : at + CLIPS_AT_ONCE]
-            features, lengths = audio_features.log_mel([clip for _, clip in batch], self.sound, self.device)
-            encoded = self.parts["sound_encoder.encoder."](features, lengths)
-            projected = self.parts["sound_projection."](torch.cat(encoded))
-            for (owner, _), tokens in zip(batch, projected.split([len(clip) for clip in encoded]), strict=True):
-                collected[owner].append(tokens)
-        return [torch.cat(parts) for parts in collected]
+        with memory_to("listen"):
+            for at in range(0, len(owned), CLIPS_AT_ONCE):
+                batch = owned[at : at + CLIPS_AT_ONCE]
+                for (owner, _), tokens in zip(batch, self._heard([clip for _, clip in batch]), strict=True):
+                    collected[owner].append(tokens)
+            return [torch.cat(parts) for parts in collected]
+
+    def _heard(self, clips: Sequence[npt.NDArray[np.float32]]) -> Sequence[torch.Tensor]:
+        """Each clip's tokens [n, hidden]."""
+        assert self.sound is not None
+        features, lengths = audio_features.log_mel(clips, self.sound, self.device)
+        encoded = self.parts["sound_encoder.encoder."](features, lengths)
+        projected: torch.Tensor = self.parts["sound_projection."](torch.cat(encoded))
+        return projected.split([len(clip) for clip in encoded])

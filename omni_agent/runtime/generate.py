@@ -15,6 +15,7 @@ from torch import Tensor
 
 from omni_agent.errors import EngineError, UsageError
 from omni_agent.runtime.cache import Cache
+from omni_agent.runtime.memory import memory_to
 from omni_agent.runtime.model import LanguageModel
 from omni_agent.runtime.sampling import Sampler, Sampling
 from omni_agent.runtime.thinking import Watch
@@ -50,7 +51,7 @@ class Generator:
     def __init__(self, model: LanguageModel, context: int, *, graph: bool | None = None) -> None:
         self.model = model
         self.context = min(context, model.config.max_positions)
-        with _memory("set up the cache"):
+        with memory_to("set up the cache"):
             self.cache: Cache = model.new_cache(1, self.context)
             self._step = self._stepper(model.device.type == "cuda" if graph is None else graph)
         self._busy = False
@@ -87,7 +88,7 @@ class Generator:
             raise EngineError("this model is already answering; one sequence at a time")
         self._busy = True
         try:
-            with _memory("answer"):
+            with memory_to("answer"):
                 yield from self._decode(prompt, Sampler(sampling, self.model.device), max_tokens, ends, watch)
         finally:
             self.cache.clear(0)
@@ -129,20 +130,3 @@ class Generator:
         logits = self._step(token)
         self.cache.stepped()
         return sampler(logits)
-
-
-class _memory:
-    """Turns the device's out-of-memory error into ours and gives back what the failed work held."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, torch.OutOfMemoryError):
-            torch.cuda.empty_cache()
-            raise EngineError(
-                f"the graphics card has too little free memory to {self.what}", hint="ask about less at a time"
-            ) from error

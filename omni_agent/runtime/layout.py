@@ -1,11 +1,15 @@
 """The sequence that the language model reads: text and encoded media as ids, and the vectors that replace some.
 
+A conversation goes through the chat template with a stand-in for every part; `weave` puts the parts back, so a user's
+text is never read as marks, and media need no spelling. `assemble` makes one sequence of it.
+
 A medium stands in the text as one placeholder id a vector, between its start and end ids. Several videos, pictures and
 sounds may follow each other; the attention has no positions of its own, so an index in the sequence is all a token has.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -13,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from omni_agent.errors import EngineError
-from omni_agent.runtime.tokenizer import SpecialIds
+from omni_agent.runtime.tokenizer import SpecialIds, Tokenizer
 
 Thing = TypeVar("Thing")
 
@@ -83,6 +87,46 @@ def assemble(pieces: Iterable[Piece], ids: SpecialIds, device: torch.device | st
     joined = torch.cat([part.to(device) for part in values]) if values else torch.empty(0, 0, device=device)
     assert len(joined) == len(places), f"{len(joined)} vectors for {len(places)} places"
     return Prompt(torch.tensor(sequence, device=device), torch.tensor(places, dtype=torch.long, device=device), joined)
+
+
+OPEN, CLOSE = (
+    "\ue000",
+    "\ue001",
+)  # private use: no template writes them, and the parts' own text never meets the template
+
+
+def stand_in(number: int) -> str:
+    """What the chat template is given in place of a conversation's part of that number, counted from 0."""
+    return f"{OPEN}{number}{CLOSE}"
+
+
+def weave(rendered: str, parts: Sequence[str | Sequence[Piece]], tokenizer: Tokenizer) -> list[Piece]:
+    """What the template rendered, with each stand-in replaced by its part: a text, or the pieces of a medium.
+
+    Raises EngineError where the template dropped, repeated or moved a part.
+    """
+    split = re.split(f"{OPEN}(\\d+){CLOSE}", rendered)
+    if [int(number) for number in split[1::2]] != list(range(len(parts))):
+        raise EngineError("the chat template dropped, repeated or moved a part of the conversation")
+    pieces: list[Piece] = []
+    run: list[tuple[str, bool]] = []  # a stretch of text, and whether it is the template's own
+    for position, text in enumerate(split):
+        part = parts[int(text)] if position % 2 else text
+        if isinstance(part, str):
+            run.append((part, position % 2 == 0))
+        else:
+            pieces += [_encoded(run, tokenizer), *part]
+            run = []
+    return [*pieces, _encoded(run, tokenizer)]
+
+
+def _encoded(run: list[tuple[str, bool]], tokenizer: Tokenizer) -> list[int]:
+    """Ids of the stretches as one text, the way the model was trained; apart, where joined they would spell marks."""
+    joined = tokenizer.encode("".join(text for text, _ in run))
+    marks = [number for text, own in run if own for number in tokenizer.encode(text) if number in tokenizer.added_ids]
+    if [number for number in joined if number in tokenizer.added_ids] == marks:
+        return joined
+    return [number for text, own in run for number in (tokenizer.encode(text) if own else tokenizer.encode_plain(text))]
 
 
 def media_first(parts: Sequence[Thing], is_text: Callable[[Thing], bool]) -> list[Thing]:

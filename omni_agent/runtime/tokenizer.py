@@ -53,6 +53,7 @@ class Tokenizer:
     def __init__(self, folder: Path, config: ModelConfig) -> None:
         self._backend = _backend(folder / "tokenizer.json")
         self.vocab_size = self._backend.get_vocab_size()
+        self.added_ids = frozenset(self._backend.get_added_tokens_decoder())  # those that a spelling alone can make
         if self.vocab_size > config.text.vocab_size:
             raise CheckpointError(
                 f"{folder / 'tokenizer.json'} knows {self.vocab_size} tokens, the model {config.text.vocab_size}"

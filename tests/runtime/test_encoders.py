@@ -18,6 +18,7 @@ from transformers.models.nemotron_h_omni.modeling_nemotron_h_omni import Nemotro
 
 from benchmarks import make_checkpoint
 from benchmarks.record_vllm import tone
+from omni_agent.errors import EngineError
 from omni_agent.runtime import encoders, evs, images, layout, video
 from omni_agent.runtime.audio_features import clips, log_mel, sound_tokens
 from omni_agent.runtime.encoders import Encoders, Film
@@ -271,3 +272,43 @@ def test_frames_are_read_once_and_only_as_needed(towers: Encoders) -> None:
     assert len(tokens) == 20
     with pytest.raises(AssertionError, match="0 tubelets"):
         towers.film(given)
+
+
+def test_a_video_with_its_sound_is_read_half_kept(whole: Loaded, towers: Encoders, folder: Path) -> None:
+    """Template, captions, pruned tubelets, sound and text in one prompt; every count is known before it is encoded."""
+    tokenizer = Tokenizer(folder, whole.config)
+    film, samples = film_of(7), tone(3.5)
+    kept, saving = towers.film(film, 0.5)
+    (heard,) = towers.recordings([samples])
+    captions = [tokenizer.encode(text) for text in video.captions(film.indices, film.fps, towers.vision)]
+    medium = [*layout.video(kept, captions, tokenizer.special), *layout.sound(heard, tokenizer.special)]
+    content = layout.stand_in(0) + layout.stand_in(1)
+    text = tokenizer.template.render(messages=[{"role": "user", "content": content}], add_generation_prompt=True)
+    prompt = layout.assemble(layout.weave(text, [medium, "What happens?"], tokenizer), tokenizer.special)
+    assert saving == evs.Saving(before=24, after=12)
+    assert len(prompt.places) == 12 + 44
+    plain = tokenizer.encode(text.replace(content, "What happens?"))
+    assert len(prompt.ids) == len(plain) + sum(map(len, captions)) + 2 * len(captions) + 2 + len(prompt.places)
+    logits = whole.model.prefill(prompt.embedded(whole.model.embed), whole.model.new_cache(1, 512))
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("part", "job"),
+    [
+        ("vision_model.radio_model.model.", lambda towers: towers.pictures(pictures_of((64, 64)), [Grid(4, 4)])),
+        ("vision_model.radio_model.model.", lambda towers: towers.film(film_of(2))),
+        ("sound_encoder.encoder.", lambda towers: towers.recordings([tone(0.5)])),
+    ],
+)
+def test_too_little_memory_is_a_clear_error_and_nothing_is_lost(
+    towers: Encoders, monkeypatch: pytest.MonkeyPatch, part: str, job: Any
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setitem(towers.parts, part, full)
+        with pytest.raises(EngineError, match="too little free memory to"):
+            job(towers)
+    assert job(towers)
