@@ -118,7 +118,7 @@ def test_transformers_spelling_says_the_same() -> None:
     ],
 )
 def test_what_decides_the_result_must_be_in_the_file(key: str, path: tuple[str, ...]) -> None:
-    with pytest.raises(CheckpointError, match="vision model None" if key == "model" else key):
+    with pytest.raises(CheckpointError, match="vision model 'None'" if key == "model" else key):
         config = without(key, *path)
         VisionConfig.read(config)
         SoundConfig.read(config)
@@ -132,6 +132,39 @@ def test_other_arithmetic_is_refused_by_name() -> None:
     named = RELEASED["vision_config"] | {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     with pytest.raises(CheckpointError, match="contradicts itself"):
         VisionConfig.read(RELEASED | {"vision_config": named})
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("vision_config", "patch_size", 0),
+        ("vision_config", "patch_size", "16"),
+        ("vision_config", "video_target_num_patches", 10**30),
+        ("vision_config", "layer_norm_eps", "tiny"),
+        ("vision_config", "video_maintain_aspect_ratio", "yes"),
+        ("vision_config", "min_num_patches", 20_000),
+        ("sound_config", "num_hidden_layers", 1_000_000),
+        ("sound_config", "num_attention_heads", 7),
+        ("sound_config", "hidden_act", "gelu"),
+        ("sound_config", "n_fft", -512),
+        ("sound_config", "projection_bias", 1),
+        ("", "norm_std", [0.1, 0.0, 0.1]),
+        ("", "norm_mean", [0.1]),
+        ("", "norm_mean", 0.5),
+        ("", "projector_hidden_size", True),
+    ],
+)
+def test_a_senseless_value_is_an_error_that_names_it(section: str, key: str, value: Any) -> None:
+    config = copy.deepcopy(RELEASED)
+    target = config[section] if section else config
+    if key in target.get("args", {}):
+        target = target["args"]
+    target[key] = value
+    with pytest.raises(
+        CheckpointError, match=key if key not in ("min_num_patches", "num_attention_heads") else str(value)
+    ):
+        VisionConfig.read(config)
+        SoundConfig.read(config)
 
 
 def test_a_checkpoint_without_sound_has_none() -> None:
