@@ -26,12 +26,12 @@ class Subsampling(nn.Module):
     def __init__(self, config: SoundConfig) -> None:
         super().__init__()
         width = config.channels
-        steps: list[nn.Module] = [nn.Conv2d(1, width, 3, stride=2, padding=1), nn.ReLU()]
+        steps: list[nn.Module] = [nn.Conv2d(1, width, 3, stride=2, padding=1), nn.ReLU(inplace=True)]
         for _ in range(2):
             steps += [
                 nn.Conv2d(width, width, 3, stride=2, padding=1, groups=width),
                 nn.Conv2d(width, width, 1),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             ]
         self.layers = nn.ModuleList(steps)
         self.linear = nn.Linear(width * (config.mels // 8), config.hidden)
@@ -45,7 +45,7 @@ class Subsampling(nn.Module):
                 if layer.stride[0] == 2:
                     lengths = (lengths - 1) // 2 + 1
                 inside = torch.arange(hidden.shape[2], device=hidden.device) < lengths[:, None]
-                hidden = hidden * inside[:, None, :, None]
+                hidden *= inside[:, None, :, None]
         return self.linear(hidden.transpose(1, 2).flatten(2))
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from omni_agent.errors import EngineError
 from omni_agent.runtime import audio_features, evs, images, video
 from omni_agent.runtime.audio import SoundEncoder
 from omni_agent.runtime.images import Grid
@@ -22,7 +23,7 @@ from omni_agent.runtime.memory import memory_to
 from omni_agent.runtime.projector import SOUND_NAMES, VISION_NAMES, projector
 from omni_agent.runtime.vision import PATCHES_AT_ONCE, Patches, VisionTower, merge, passes
 
-CLIPS_AT_ONCE = 16  # of 30 seconds: about 2 GB of activations at full size, nearly all in the first convolution
+CLIPS_AT_ONCE = 16  # of 30 seconds: about 1.5 GB of activations at full size, nearly all in the first convolution
 
 SKIPPED = {  # parts of a tensor's name -> why nothing of it is loaded
     "vision_model.radio_model.input_conditioner.": "pictures are normalised before the tower, once",
@@ -100,7 +101,8 @@ class Encoders:
             chunks = video.tubelet_patches(film.frames, grid, self.vision, self.device)
             batches = list(self._projected(Patches(values.to(self.dtype), grid) for values in chunks))
             tokens = torch.cat(batches) if batches else torch.empty(0, grid.tokens, self.vision.output)
-            assert len(tokens) == tubelets, f"{len(tokens)} tubelets came of {len(film.indices)} frames"
+            if len(tokens) != tubelets:
+                raise EngineError(f"a video of {len(film.indices)} frames gave {len(tokens)} tubelets of {tubelets}")
             return evs.sample(tokens, evs_rate)
 
     def _projected(self, patches: Iterable[Patches]) -> Iterator[torch.Tensor]:
