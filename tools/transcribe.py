@@ -112,7 +112,9 @@ class _Job:
             progress("hearing", stretch.start, total)
             found, language = self._heard(stretch)
             for segment in found:
-                self._segments.append(replace(segment, id=len(self._segments), text=printable(segment.text)))
+                words = tuple(replace(word, word=printable(word.word)) for word in segment.words)
+                text = printable(segment.text).strip()
+                self._segments.append(replace(segment, id=len(self._segments), text=text, words=words))
             if found and self._language is None:
                 self._language = language
         progress("hearing", self._track.length, self._track.length)
@@ -218,4 +220,4 @@ def joined(segments: Sequence[Segment]) -> str:
 
 def printable(text: str) -> str:
     """The text without control characters and marks that reorder it; the joiners that scripts need stay."""
-    return "".join(letter for letter in text if letter.isprintable() or letter in "\u200c\u200d").strip()
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\u200c\u200d")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RATE = 16_000
 BLOCK = 30.0  # seconds
+TOGETHER = 4  # seconds that are resampled at once
 GAP = 0.1  # a jump of the time stamps longer than this is silence that was not recorded
 MAX_GAP = 3600.0  # and one longer than this is a wrong time stamp
 PLAYLISTS = {"hls", "dash", "concat", "sdp", "rtsp", "imf"}  # ffmpeg formats that name other files
@@ -72,19 +73,19 @@ class Track:
         """The decoded track piece by piece, silence put where the time stamps leave a gap."""
         import numpy as np
 
-        position = 0  # samples handed out
+        heard = 0.0  # seconds handed out or held back
         with _container(self.path, self.shown) as container:
             origin = (container.start_time or 0) / 1_000_000
             mono = _Mono()
             for frame in self._frames(container):
-                gap = (frame.time - origin) - position / RATE if frame.time is not None else 0.0
+                gap = (frame.time - origin) - heard if frame.time is not None else 0.0
                 if GAP < gap < MAX_GAP:
-                    position += round(gap * RATE)
+                    heard += gap
+                    yield from mono.rest()
                     yield np.zeros(round(gap * RATE), np.float32)
-                for piece in mono.of(frame):
-                    position += len(piece)
-                    yield piece
-            yield from mono.of(None)
+                heard += frame.samples / frame.sample_rate
+                yield from mono.of(frame)
+            yield from mono.rest()
 
     def _frames(self, container: Any) -> Iterator[Any]:
         """Every frame that decodes; packets that do not are skipped, and a container that breaks off ends."""
@@ -127,31 +128,39 @@ def load(path: Path, shown: str | None = None) -> Sound:
 
 
 class _Mono:
-    """Frames of any rate and layout as mono at 16 kHz."""
+    """Frames of any rate and layout as mono at 16 kHz, some seconds at once: frames alone are too small to be quick."""
 
     def __init__(self) -> None:
         self._setup: object = None
         self._resampler: Any = None
+        self._held: Any = None
 
     def of(self, frame: Any) -> Iterator[Samples]:
-        """The samples that a frame completes; None flushes the rest. A change of format is followed."""
+        """The samples that a frame completes. A change of format in the middle is followed."""
         import av
 
-        if frame is None:
-            yield from self._drawn(None)
-            return
         setup = (frame.format.name, frame.layout.name, frame.sample_rate)
         if setup != self._setup:
-            yield from self._drawn(None)
+            yield from self.rest()
             layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
             self._setup, self._resampler = setup, av.AudioResampler("fltp", layout, RATE)
-        frame.pts = None  # gaps are ours to fill
-        yield from self._drawn(frame)
+            self._held = av.AudioFifo()
+        frame.pts = None  # gaps are filled by the caller
+        self._held.write(frame)
+        if self._held.samples >= TOGETHER * frame.sample_rate:
+            yield from self._drawn(self._held.read())
+
+    def rest(self) -> Iterator[Samples]:
+        """What is still held back. The next frame starts afresh."""
+        if self._setup is not None:
+            if self._held.samples:
+                yield from self._drawn(self._held.read())
+            yield from self._drawn(None)
+            self._setup = None
 
     def _drawn(self, frame: Any) -> Iterator[Samples]:
-        if self._resampler is not None:
-            for done in self._resampler.resample(frame):
-                yield _mixed(done.to_ndarray())
+        for done in self._resampler.resample(frame):
+            yield _mixed(done.to_ndarray())
 
 
 def _mixed(channels: Samples) -> Samples:

@@ -34,8 +34,7 @@ def frequency(samples: np.ndarray) -> float:
     return float(spectrum.argmax() * audio.RATE / len(samples))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 6])
-@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2), (48_000, 6)])
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "flac", "ogg", "webm", "mkv"])
 def test_every_container_rate_and_layout_sounds_the_same(
     tone: Path, tmp_path: Path, suffix: str, rate: int, channels: int
@@ -106,7 +105,7 @@ def test_a_file_cut_in_the_middle_gives_what_decodes_and_says_so(tone: Path, tmp
     assert "cut ends at" in track.damage or "breaks off" in track.damage
 
 
-def test_damage_in_the_middle_is_skipped_and_told(tmp_path: Path, require: Callable[..., None]) -> None:
+def test_damage_in_the_middle_is_skipped(tmp_path: Path, require: Callable[..., None]) -> None:
     require("ffmpeg")
     path = tmp_path / "hurt.flac"
     ffmpeg("-f", "lavfi", "-i", "anoisesrc=duration=8:amplitude=0.3", "-ar", "16000", str(path))

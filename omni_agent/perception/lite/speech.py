@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_agent.errors import EngineError
+from omni_agent.errors import EngineError, UsageError
 from omni_agent.perception.lite import sentences, whisper
 from omni_agent.types import Heard, Sound, SpokenWord
 
@@ -63,17 +63,20 @@ class Listener:
         self, sound: Sound, spans: list[tuple[float, float]], language: str | None, prompt: str
     ) -> tuple[list[list[SpokenWord]], str]:
         """The words of each of Whisper's segments that are to be believed, timed from the start of the sound."""
-        segments, info = self._whisper.transcribe(
-            sound.samples,
-            language=language,
-            beam_size=BEAM,
-            word_timestamps=True,
-            condition_on_previous_text=False,  # what is misheard once must not be repeated
-            hotwords=prompt or None,
-            language_detection_segments=4,
-            vad_filter=True,
-            vad_parameters=_detector(),
-        )
+        try:
+            segments, info = self._whisper.transcribe(
+                sound.samples,
+                language=language.lower().split("-")[0] if language else None,
+                beam_size=BEAM,
+                word_timestamps=True,
+                condition_on_previous_text=False,  # what is misheard once must not be repeated
+                hotwords=prompt or None,
+                language_detection_segments=4,
+                vad_filter=True,
+                vad_parameters=_detector(),
+            )
+        except ValueError as error:
+            raise UsageError(f"no language that Whisper knows: {language}", hint="a code such as en, de, zh") from error
         runs = []
         for segment in segments:
             sure = segment.avg_logprob >= UNSURE

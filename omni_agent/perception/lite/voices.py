@@ -127,7 +127,9 @@ def _long_enough(samples: Floats) -> Floats:
     import numpy as np
 
     wanted = FRAMES * HOP
-    return np.tile(samples, -(-wanted // len(samples)))[:wanted] if 0 < len(samples) < wanted else samples
+    if not len(samples):
+        return np.zeros(wanted, np.float32)
+    return samples if len(samples) >= wanted else np.tile(samples, -(-wanted // len(samples)))[:wanted]
 
 
 def _loud(samples: Floats) -> Floats:
