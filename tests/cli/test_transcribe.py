@@ -17,9 +17,11 @@ import pytest
 OMNI = [sys.executable, "-m", "omni_agent", "transcribe", "--engine", "lite"]
 
 
-def omni(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+def omni(
+    *arguments: str, stdin: bytes = b"", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [*OMNI, *arguments], input=stdin, capture_output=True, timeout=250, env={**os.environ, **environment}
+        [*OMNI, *arguments], input=stdin, capture_output=True, timeout=250, env={**os.environ, **(environment or {})}
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -154,7 +156,7 @@ def test_the_microphone_is_recorded_and_heard(examples: Path, tmp_path: Path, re
     raw = tmp_path / "voice.raw"
     command = ["ffmpeg", "-v", "error", "-i", str(examples / "speech.flac"), "-f", "s16le", "-ar", "16000", str(raw)]
     subprocess.run(command, check=True)
-    done = omni("--mic", "--seconds", "7.5", "-o", str(tmp_path / "out"), **alsa(tmp_path, raw))
+    done = omni("--mic", "--seconds", "7.5", "-o", str(tmp_path / "out"), environment=alsa(tmp_path, raw))
     assert done.returncode == 0, done.stderr
     assert "Dashwood" in Path(done.stdout.strip()).read_text()
     assert len(list((tmp_path / "out").glob("recording-*.wav"))) == 1
@@ -164,6 +166,6 @@ def test_without_portaudio_the_apt_line_is_given_and_files_still_work(tmp_path: 
     """sounddevice raises OSError at import where the library is missing; a module that does so stands in for it."""
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = omni("--mic", "-q", PYTHONPATH=path)
+    done = omni("--mic", "-q", environment={"PYTHONPATH": path})
     assert done.returncode == 5 and "apt-get install libportaudio2" in done.stderr and "Traceback" not in done.stderr
-    assert omni(str(short), "-q", PYTHONPATH=path).returncode == 0
+    assert omni(str(short), "-q", environment={"PYTHONPATH": path}).returncode == 0

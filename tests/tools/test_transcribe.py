@@ -17,7 +17,7 @@ import pytest
 
 from omni_agent.errors import MediaError, OmniError, UsageError
 from omni_agent.perception.lite.engine import LitePerception
-from omni_agent.settings import Settings
+from omni_agent.settings import load
 from omni_agent.tools.transcribe import STRETCH, Interrupted, TranscribeResult, printable, stretches, transcribe
 from omni_agent.tools.transcript_formats import FORMATS, cues, render, save
 from omni_agent.types import Heard, Minutes, MinutesItem, Segment, Sound, SpokenWord, to_json
@@ -35,7 +35,7 @@ SENSE_AND_SENSIBILITY = (
 @pytest.fixture(scope="session")
 def lite(weights_folder: Path) -> LitePerception:
     """One perception for all tests of this module: its weights load once."""
-    return LitePerception(Settings(cache_dir=weights_folder / "transcribe", offline=True))
+    return LitePerception(load(cache_dir=weights_folder / "transcribe", offline=True))
 
 
 def plain(text: str) -> str:
@@ -201,7 +201,7 @@ class Scripted:
     def unused(self, *arguments: object, **keywords: object) -> None:
         raise AssertionError("a transcript needs no eyes")
 
-    read = answer = locate = look = unused  # type: ignore[assignment]
+    read = answer = locate = look = unused
 
 
 @pytest.fixture
