@@ -121,13 +121,22 @@ def test_hours_of_silence_are_quick_and_flat_in_memory(tmp_path: Path) -> None:
     assert int(done.stderr.split()[-1]) < 400
 
 
-def test_ctrl_c_keeps_what_was_heard_and_the_next_run_goes_on(examples: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_was_heard_and_the_next_run_goes_on(
+    examples: Path, tmp_path: Path, require: Callable[..., None]
+) -> None:
+    require("ffmpeg")
     long = tmp_path / "long.flac"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-stream_loop", "5", "-i", str(examples / "speech.flac"), str(long)], check=True
     )
     kept = Path(os.environ["OMNI_CACHE_DIR"]) / "heard"
-    running = subprocess.Popen([*OMNI, str(long), "-q"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [*OMNI, str(long), "-q"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell hands down SIG_IGN
+    )
     while not list(kept.rglob("*.json")) and running.poll() is None:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)

@@ -53,7 +53,8 @@ _ACCEPTED = re.compile(
 _IDLE = (
     r"(?:be|see|say|tell you|admit|let|have|assume|never|not|start by|go first|begin|stop|just say|miss|repeat|think|"
     r"try to be|keep (?:it|this) (?:short|brief)|pass|hand (?:it )?over|know|need|want|hear|understand|leave it|get to|"
-    r"imagine|remember|recall|believe|live with|agree|tell|hardly|always|only hope|hope|guess|join|stay|drop off)\b"
+    r"imagine|remember|recall|believe|live with|agree|tell (?:me|if|that)|hardly|always|only hope|hope|guess|"
+    r"join|stay|drop off)\b"
 )
 _WILL = r"(?:'ll| will| shall| am going to|'m going to| can| could)"
 _JUST = r"(?: also| then| just| definitely| probably| gladly| happily| quickly| personally)*"
@@ -74,7 +75,7 @@ _DATES = frozenset(
 )
 _THEIRS = re.compile(
     rf"\b{_NAME}(?:'s going to| is going to| will| shall| needs to| has to| should| agreed to| promised to"
-    rf"| volunteered to| takes care of| is responsible for| owns| to)(?:{_JUST}) (?!{_IDLE})[a-z]+"
+    rf"| volunteered to| takes care of| is responsible for| owns)(?:{_JUST}) (?!{_IDLE})[a-z]+"
 )
 _ASKED = re.compile(
     rf"(?:\b{_NAME},? )?(?P<ask>\b(?:can|could|will|would) you|\bplease)(?: please)?(?:{_JUST}) [a-z]+", _I
@@ -87,6 +88,7 @@ _IDLE_ASK = re.compile(
     r"remind|wait|hold|mute|unmute|be |elaborate|speak)\b",
     _I,
 )
+_WONDERED = re.compile(r"\b(?:what|how|why|where|when|who|which)(?: \w+){0,2} (?:can|could|will|would) you\b", _I)
 _MARKED = re.compile(r"\b(?:action items?|to-?dos?|next steps?|follow[- ]ups?)\b(?: for \w+)?(?: is| are|:|,)", _I)
 _NEEDED = re.compile(r"\b(?:we|somebody|someone) (?:need|needs|have|has|must|'ve got) to (?!" + _IDLE + r")[a-z]+", _I)
 _IF = re.compile(
@@ -143,7 +145,7 @@ def actions(segments: Sequence[Segment]) -> Iterator[MinutesItem]:
         if position == spent or _IF.search(text):
             continue
         reply = segments[position + 1] if position + 1 < len(segments) else None
-        asked = bool(_ASKED.search(text)) and not _IDLE_ASK.search(text)
+        asked = bool(_ASKED.search(text)) and not (_IDLE_ASK.search(text) or _WONDERED.search(text))
         needed = bool(_NEEDED.search(text)) and not text.endswith("?")
         if (asked or needed) and reply is not None and _takes(reply, asked):
             spent = position + 1
