@@ -36,14 +36,14 @@ def transcribe(
     form: Annotated[Form, typer.Option("--format", "-f", help="What is written.")] = Form.txt,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Write DIR/<name>.<format>, print nothing else."),
+        typer.Option("--output", "-o", metavar="DIR", help="Write DIR/<name>.<format>, print its path."),
     ] = None,
     json: Json = False,
     language: Annotated[str | None, typer.Option(help="ISO 639-1 code, such as en; found out when not given.")] = None,
     prompt: Annotated[str, typer.Option(help="Names and terms to expect, such as 'Kubernetes, Siobhan'.")] = "",
     speakers: Annotated[bool, typer.Option("--speakers", help="Tell voices apart (approximately).")] = False,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Add topics, decisions and action items, each with its time.")
+        bool, typer.Option("--summary", help="Add topics, decisions and action items with their times (lite: English).")
     ] = False,
     mic: Annotated[bool, typer.Option("--mic", help="Record the microphone first, until Ctrl-C or --seconds.")] = False,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="How long --mic records.")] = None,
