@@ -23,8 +23,9 @@ import torch
 
 from benchmarks.record_vllm import tone
 from omni_agent.runtime.encoders import Encoders, Film
-from omni_agent.runtime.images import picture_grids
+from omni_agent.runtime.images import Grid, picture_grids
 from omni_agent.runtime.media_config import VIT_SHAPES, SoundConfig, VisionConfig
+from omni_agent.runtime.vision import Patches
 
 RUNS = 5
 VISION = VisionConfig(shape=VIT_SHAPES["vit_huge_patch16_224"])
@@ -76,6 +77,40 @@ def jobs(encoders: Encoders) -> dict[str, Callable[[], int]]:
     }
 
 
+def peers(encoders: Encoders) -> dict[str, Callable[[], int]]:
+    """The towers alone, ours and transformers' of the same shape and type, on inputs that are already on the card."""
+    from transformers import ParakeetEncoderConfig, RadioConfig, RadioModel
+    from transformers.models.parakeet.modeling_parakeet import ParakeetEncoder
+
+    like = {"device": "cuda", "dtype": torch.bfloat16}
+    pages = [Grid(110, 78), Grid(104, 80), Grid(68, 120)] * 3
+    sizes = {"one 1920x1080 picture": [Grid(68, 120)], "9 pages of 3 sizes": pages}
+    radio = RadioModel(RadioConfig(video_temporal_patch_size=2)).to(**like).eval().requires_grad_(False)
+    radio.make_preprocessor_external()
+    sound = SoundConfig()
+    parakeet = ParakeetEncoder(
+        ParakeetEncoderConfig(num_mel_bins=sound.mels, attention_bias=False, convolution_bias=False, scale_input=False)
+    )
+    parakeet = parakeet.to(**like).eval().requires_grad_(False)
+    jobs: dict[str, Callable[[], int]] = {}
+    for name, grids in sizes.items():
+        patches = [Patches(torch.randn(1, grid.patches, 768, **like), grid) for grid in grids]
+        flat, shape = torch.cat([values[0] for values, _ in patches]), torch.tensor([list(grid) for grid in grids])
+
+        def ours(patches: list[Patches] = patches) -> int:
+            return len(encoders.parts["vision_model.radio_model.model."](patches))
+
+        def theirs(flat: torch.Tensor = flat, shape: torch.Tensor = shape) -> int:
+            return len(radio(flat, image_grid_hw=shape.cuda()).features)
+
+        jobs |= {f"tower, {name}": ours, f"transformers' tower, {name}": theirs}
+    features, lengths = torch.randn(16, 3000, 128, **like), torch.full((16,), 3000, device="cuda")
+    mask = torch.ones(16, 3000, dtype=torch.bool, device="cuda")
+    jobs["sound encoder, 16 clips of 30 s"] = lambda: len(encoders.parts["sound_encoder.encoder."](features, lengths))
+    jobs["transformers' sound encoder, 16 clips"] = lambda: len(parakeet(features, attention_mask=mask)[0])
+    return jobs
+
+
 def measured(job: Callable[[], int]) -> dict[str, Any]:
     start = time.perf_counter()
     tokens = job()
@@ -104,16 +139,18 @@ def profiled(job: Callable[[], int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", metavar="JOB", help="show the kernels of one job instead")
+    parser.add_argument("--peers", action="store_true", help="compare the towers alone with transformers' as well")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/encode.json"))
     given = parser.parse_args()
-    all_jobs = jobs(random_encoders("cuda"))
+    encoders = random_encoders("cuda")
+    all_jobs = jobs(encoders) | (peers(encoders) if given.peers else {})
     if given.profile:
         profiled(all_jobs[given.profile])
         return
     results = {}
     for name, job in all_jobs.items():
         results[name] = measured(job) | ({"limit_s": LIMITS[name]} if name in LIMITS else {})
-        print(f"{name:36}", *(f"{key} {value}" for key, value in results[name].items()), sep="  ", flush=True)
+        print(f"{name:44}", *(f"{key} {value}" for key, value in results[name].items()), sep="  ", flush=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     about = {
         "command": " ".join(["python -m benchmarks.encode", *sys.argv[1:]]),
