@@ -45,7 +45,7 @@ def answer(question: str, pages: Sequence[Page], embedder: Embedder, progress: P
 
 
 def _fits(question: Question, hit: Hit) -> bool:
-    return holds(question.kind, hit.unit.text)
+    return holds(question, f"{hit.unit.text} {hit.unit.heads}" if question.kind == "money" else hit.unit.text)
 
 
 def absent(question: Question, best: Hit, embedder: Embedder) -> str:
@@ -105,7 +105,7 @@ def _cell(question: Question, hit: Hit, embedder: Embedder) -> Cell:
         head, own = set(stems(cell.head)), set(stems(cell.text))
         matched = len(head & terms) / max(1, len(terms)) - 0.15 * len(head - terms) / max(1, len(head))
         known = len(own & terms) / max(1, len(own))
-        fits = holds(question.kind, cell.text) and (
+        fits = holds(question, cell.text) and (
             question.kind not in ("number", "money") or tables.is_value(cell.text) or index > 0
         )
         return likeness[index] + 1.5 * matched - known + 0.4 * fits - 0.2 * (index == 0)
@@ -117,7 +117,7 @@ def _cut(text: str, question: Question) -> str:
     """The stretch of a long sentence, at most LONG characters, that shares most with the question."""
     terms = {term.stem for term in question.terms}
     words = text.split()
-    worth = [len(terms.intersection(stems(word))) + 0.5 * (holds(question.kind, word)) for word in words]
+    worth = [len(terms.intersection(stems(word))) + 0.5 * (holds(question, word)) for word in words]
     best, chosen = -1.0, (0, len(words))
     for start in range(len(words)):
         end, length = start, 0

@@ -19,10 +19,15 @@ WIDTH = 384
 MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained on
 BATCH = 32
 THREADS = 2
+KEPT = 20_000  # vectors, 1.5 KB each
 
 
 class Embedder:
-    """all-MiniLM-L6-v2. Loads with the first text and keeps what it loaded."""
+    """all-MiniLM-L6-v2. Loads with the first text; what it loaded and the vectors it made are kept, so that a second
+    question about the same pages costs little."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, npt.NDArray[np.float32]] = {}
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """One vector of length 1 for each text, float32 [n, 384]: the dot product of two is their cosine.
@@ -31,12 +36,16 @@ class Embedder:
         """
         import numpy as np
 
-        vectors = np.zeros((len(texts), WIDTH), dtype=np.float32)
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # alike lengths waste no padding
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            vectors[chosen] = self._batch([texts[index] for index in chosen])
-        return vectors
+        new = sorted({text for text in texts if text not in self._kept}, key=len)  # alike lengths waste no padding
+        if len(self._kept) + len(new) > KEPT:
+            self._kept = {}
+            new = sorted(set(texts), key=len)
+        for start in range(0, len(new), BATCH):
+            part = new[start : start + BATCH]
+            self._kept.update(zip(part, self._batch(part), strict=True))
+        if not texts:
+            return np.zeros((0, WIDTH), dtype=np.float32)
+        return np.stack([self._kept[text] for text in texts])
 
     def _batch(self, texts: list[str]) -> npt.NDArray[np.float32]:
         import numpy as np
@@ -67,6 +76,9 @@ class Embedder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # busy waiting starves a shared machine
         options.log_severity_level = 3
         path = carried(CARRIER, "model.onnx", sha256=SHA256)
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

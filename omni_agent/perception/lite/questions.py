@@ -48,6 +48,9 @@ _MONEY = re.compile(
 _NAME = re.compile(r"\b[A-Z][\w’'.-]+(\s+(van|von|de|der|la|[A-Z][\w’'.-]*))+|\b[A-Z][a-z]+\b")
 
 
+_MEASURES = {"average", "mean", "median", "percent", "percentage", "minimum", "maximum", "price", "salary", "profit"}
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """A word of the question: as it is compared, as it was written, and whether the evidence must hold it literally
@@ -77,22 +80,35 @@ def understand(text: str) -> Question:
         if not word or word.casefold() in _STOP:
             continue
         proper = word[0].isupper() and position > 0
-        literal = proper or any(c.isdigit() for c in word) or stem(word) in quoted or match[0].startswith("-")
+        literal = (
+            proper
+            or word.casefold() in _MEASURES
+            or any(c.isdigit() for c in word)
+            or stem(word) in quoted
+            or match[0].startswith("-")
+        )
         terms.setdefault(stem(word), Term(stem(word), word, literal))
     return Question(text, kind, tuple(terms.values()))
 
 
-def holds(kind: Kind, text: str) -> bool:
-    """Whether a text holds a value of the kind that was asked for."""
-    if kind == "number":
-        return _NUMBER.search(text) is not None
-    if kind == "money":
-        return _MONEY.search(text) is not None
-    if kind == "date":
+def holds(question: Question, text: str) -> bool:
+    """Whether a text holds a value of the kind that was asked for, beyond what the question itself says."""
+    if question.kind == "number":
+        return _NUMBER.search(_NO_COUNT.sub(" ", text)) is not None
+    if question.kind == "money":
+        return _MONEY.search(text) is not None and _NUMBER.search(text) is not None
+    if question.kind == "date":
         return _DATE.search(text) is not None
-    if kind == "person":
-        return _NAME.search(text[1:]) is not None or _NAME.match(text) is not None
+    if question.kind == "person":
+        known = set(stems(question.text))
+        return any(not known & set(stems(match[0])) for match in _NAME.finditer(text))
     return True
+
+
+_NO_COUNT = re.compile(  # years and the numbers of tables, figures and sections count nothing
+    r"\b(?:in|since|until|of|from|:|,)?\s*(?:19|20)\d\d\b(?![.,]\d)|\b(?:table|figure|section|chapter|page)\s+\d[\d.]*",
+    re.IGNORECASE,
+)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

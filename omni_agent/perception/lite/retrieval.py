@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
 
 PASSAGE_WORDS = 90
-MANY_PASSAGES = 500  # beyond it (about 80 dense pages) terms choose which passages are embedded
-PASSAGES = 14  # that are looked at sentence by sentence
+MANY_PASSAGES = 300  # beyond it (about 50 dense pages) terms choose which passages are embedded
+PASSAGES = 12  # that are looked at sentence by sentence
 TERM_WEIGHT = 0.45
+BREVITY_WEIGHT = 0.12  # for saying little else: long sentences hold many words by chance
 CONTEXT_SHARE = 0.6  # of a term's weight when only the heading, the caption or a neighbour holds it
 
 
@@ -36,10 +37,11 @@ class Hit:
     coverage: float
     near: float
     around: frozenset[str]  # stems of the unit, its context and its neighbours
+    brevity: float  # the share of the unit's words that the question has too
 
     @property
     def score(self) -> float:
-        return self.cosine + TERM_WEIGHT * self.near
+        return self.cosine + TERM_WEIGHT * self.near + BREVITY_WEIGHT * self.brevity
 
 
 def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress: Progress) -> list[Hit]:
@@ -49,7 +51,7 @@ def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress
     if not found:
         return []
     words = [frozenset(stems(unit.text)) for unit in found]
-    context = [frozenset(stems(unit.context)) for unit in found]
+    context = [frozenset(stems(f"{unit.context} {unit.heads}")) for unit in found]
     groups = _passages(found)
     weights = _weights(question, [frozenset().union(*(words[i] | context[i] for i in group)) for group in groups])
     asked = embedder.embed([question.text])[0]
@@ -64,13 +66,15 @@ def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress
     best = sorted(chosen, key=lambda g: -(cosines[g] + TERM_WEIGHT * by_terms[g]))[:PASSAGES]
     indices = [i for g in sorted(best) for i in groups[g]]
     vectors = embedder.embed([_with_context(found[i]) for i in indices])
+    asked_stems = frozenset(stems(question.text))
     hits = []
     for i, cosine in zip(indices, (np.asarray(vectors) @ asked).tolist(), strict=True):
         beside = frozenset().union(*(words[j] for j in (i - 1, i + 1) if 0 <= j < len(found) and _alike(found, i, j)))
         around = context[i] | beside
         coverage = _share(weights, words[i])
         near = coverage + CONTEXT_SHARE * (_share(weights, words[i] | around) - coverage)
-        hits.append(Hit(found[i], cosine, coverage, near, words[i] | around))
+        brevity = len(asked_stems & words[i]) / max(4, len(words[i]))
+        hits.append(Hit(found[i], cosine, coverage, near, words[i] | around, brevity))
     progress("searching", len(chosen), len(chosen))
     return sorted(hits, key=lambda hit: -hit.score)
 

@@ -30,9 +30,13 @@ class Unit:
         """What it is found by: for a row, its label with the column heads rather than a string of numbers."""
         if not self.cells:
             return self.text
-        heads = dict.fromkeys(cell.head for cell in self.cells if cell.head)
         texts = [cell.text for cell in self.cells if not tables.is_value(cell.text)]
-        return ". ".join(part for part in (" ".join(texts), ", ".join(heads)) if part)[:600]
+        return ". ".join(part for part in (" ".join(texts), self.heads) if part)[:400]
+
+    @property
+    def heads(self) -> str:
+        """The heads of a row's columns, each once."""
+        return ", ".join(dict.fromkeys(cell.head for cell in self.cells if cell.head))
 
 
 def units(pages: Sequence[Page], lines: Sequence[Sequence[Line]]) -> list[Unit]:
@@ -52,6 +56,8 @@ def units(pages: Sequence[Page], lines: Sequence[Sequence[Line]]) -> list[Unit]:
             if _is_heading(block, body):
                 heading = " ".join(line.text for line in block)[:160]
             for text, boxes in _sentences(block):
+                if len(text.split()) < MIN_WORDS:
+                    continue
                 found.append(Unit(page.file, page.number, text, boxes, "" if text == heading else heading))
     return found
 
@@ -141,6 +147,7 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Eq|No|Nos|Vol|pp|p|Dr|Mr|Mrs|Ms|Prof|St|Inc|Ltd|Co|approx|ca|[A-Z])\.$"
 )
 MIN_LETTERS = 9  # shorter units are crumbs
+MIN_WORDS = 3
 
 
 def _sentences(lines: Sequence[Line]) -> Iterator[tuple[str, tuple[Box, ...]]]:
