@@ -232,7 +232,7 @@ def _broken(lines: Sequence[Line]) -> bool:
     signs = sum(not (c.isalnum() or c in ".,-–—_=:;()[]/%'\"“”’*•·…<>|+$€£&#@") for c in solid)
     return (
         senseless > GARBAGE_SHARE * len(solid)
-        or (len(words) >= 10 and voiceless > 0.5 * len(words))
+        or (len(words) >= 10 and voiceless > 0.3 * len(words))
         or signs > 0.4 * len(solid)
     )
 

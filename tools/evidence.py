@@ -1,7 +1,8 @@
 """Whether a quote stands on its page, and where.
 
 A quote is compared with the page's words as letters and digits alone: how a line was broken, hyphenated, spaced or set
-in ligatures does not count; every letter and digit does. `verified` says that the page holds what is quoted.
+in ligatures does not count; every letter and digit does. On a page that was read from its picture, single letters may
+differ as OCR errs, never a digit and never a word put in. `verified` says that the page holds what is quoted.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from omni_agent.media import layout
 from omni_agent.types import Box, Line, Page, Quote, Word
 
-FAITHFUL = 0.97  # share of letters that must agree on a page with a text layer
-FAITHFUL_READ = 0.9  # on a page that was read from its picture: OCR's own slips are forgiven, other words are not
+if TYPE_CHECKING:
+    from rapidfuzz.distance import Opcodes
+
+FAITHFUL_READ = 0.9  # share of letters that must agree on a page that was read from its picture
 NEAR = 0.6  # below this a quote has no place on the page
 
 
@@ -36,21 +40,20 @@ def check(quote: Quote, pages: Sequence[Page]) -> Citation:
     page = next((page for page in pages if page.number == quote.page and page.file == quote.file), None)
     if page is None:
         return Citation(quote.file, quote.page, None, quote.text, False)
-    words = [word for line in page.lines() for word in layout.words_of(line)]
-    found = align(quote.text, words)
+    lines = page.lines()
+    found = align(quote.text, [word for line in lines for word in layout.words_of(line)])
     if found is None:
         return Citation(quote.file, quote.page, None, quote.text, False)
-    matched, share = found
-    score = min((line.score for line in page.lines()), default=1.0)
-    true = share >= (FAITHFUL if score == 1.0 else FAITHFUL_READ) and _same_numbers(quote.text, matched)
-    boxes = quote.boxes if true and quote.boxes and _inside(quote.boxes, matched) else _by_line(matched, page.lines())
+    matched, text = found
+    read = any(line.score < 1.0 for line in lines)
+    true = letters(quote.text) == text or (read and _only_slips(letters(quote.text), text))
+    boxes = quote.boxes if true and quote.boxes and _inside(quote.boxes, matched) else _by_line(matched, lines)
     return Citation(quote.file, quote.page, layout.union(boxes), quote.text, true, tuple(boxes))
 
 
-def align(quote: str, words: Sequence[Word]) -> tuple[list[Word], float] | None:
-    """The run of words most like the quote and how alike they are (0–1), or None where nothing is near."""
+def align(quote: str, words: Sequence[Word]) -> tuple[list[Word], str] | None:
+    """The run of words most like the quote, and their letters that it stands for; None where nothing is near."""
     from rapidfuzz import fuzz
-    from rapidfuzz.distance import Indel
 
     wanted = letters(quote)
     if not wanted:
@@ -60,7 +63,7 @@ def align(quote: str, words: Sequence[Word]) -> tuple[list[Word], float] | None:
         plain = letters(word.text)
         text += plain
         owner.extend([index] * len(plain))
-    start = text.find(wanted)
+    start = _whole(wanted, text, owner)
     end = start + len(wanted)
     if start < 0:
         near = fuzz.partial_ratio_alignment(wanted, text, score_cutoff=100 * NEAR) if text else None
@@ -70,8 +73,18 @@ def align(quote: str, words: Sequence[Word]) -> tuple[list[Word], float] | None:
     if start >= end:
         return None
     first, last = owner[start], owner[end - 1]
-    share = Indel.normalized_similarity(wanted, text[start:end])
-    return list(words[first : last + 1]), share
+    return list(words[first : last + 1]), "".join(letters(word.text) for word in words[first : last + 1])
+
+
+def _whole(wanted: str, text: str, owner: Sequence[int]) -> int:
+    """Where these letters stand as whole words; -1 where they do not: 42 is not in 1420, nor "rob" in "robbery"."""
+    start = text.find(wanted)
+    while start >= 0:
+        end = start + len(wanted)
+        if (start == 0 or owner[start - 1] != owner[start]) and (end == len(text) or owner[end - 1] != owner[end]):
+            return start
+        start = text.find(wanted, start + 1)
+    return -1
 
 
 def letters(text: str) -> str:
@@ -83,15 +96,31 @@ def letters(text: str) -> str:
 _MEANING = frozenset("%$€£¥<>=+")  # signs that change what is said; minus and hyphen cannot be told apart
 
 
-def _same_numbers(quote: str, matched: Sequence[Word]) -> bool:
-    """Whether every number of the quote is on the page digit for digit: 42 is no slip of 24."""
-    text = letters(" ".join(word.text for word in matched))
-    there = _digits(text)
-    return all(number in there for number in _digits(letters(quote)).split())
+def _only_slips(quote: str, page: str) -> bool:
+    """Whether two texts differ as a reading differs from its original: letters taken for others ("rn" for "m"), here
+    and there one lost or added, no digit among them."""
+    from rapidfuzz.distance import Indel, Levenshtein
+
+    for start, end, other_start, other_end in _changes(Levenshtein.opcodes(quote, page)):
+        before, after = quote[start:end], page[other_start:other_end]
+        if any(c.isdigit() for c in before + after) or max(len(before), len(after)) > 2:
+            return False
+        if not (before and after) and len(before + after) > 1:
+            return False
+    return Indel.normalized_similarity(quote, page) >= FAITHFUL_READ
 
 
-def _digits(text: str) -> str:
-    return " ".join("".join(c if c.isdigit() else " " for c in text).split())
+def _changes(codes: Opcodes) -> list[tuple[int, int, int, int]]:
+    """The stretches that differ (from, to, in the other from, to), neighbours joined."""
+    joined: list[tuple[int, int, int, int]] = []
+    for code in codes:
+        if code.tag == "equal":
+            continue
+        if joined and (joined[-1][1], joined[-1][3]) == (code.src_start, code.dest_start):
+            joined[-1] = (joined[-1][0], code.src_end, joined[-1][2], code.dest_end)
+        else:
+            joined.append((code.src_start, code.src_end, code.dest_start, code.dest_end))
+    return joined
 
 
 def _inside(boxes: Sequence[Box], matched: Sequence[Word]) -> bool:

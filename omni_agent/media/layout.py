@@ -18,8 +18,9 @@ Row = list[Word]
 
 def arrange(lines: Sequence[Line]) -> tuple[Line, ...]:
     """The lines as visual rows in reading order, column by column; a skew of a few degrees is allowed for."""
-    scores = {id(word): line.score for line in lines for word in words_of(line)}
-    words = [word for line in lines for word in words_of(line)]
+    scored = [(word, line.score) for line in lines for word in words_of(line)]
+    words = [word for word, _ in scored]
+    scores = {id(word): score for word, score in scored}
     if not words:
         return ()
     slope = _slope(lines)

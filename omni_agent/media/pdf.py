@@ -50,13 +50,19 @@ class Pdf:
         pymupdf.TOOLS.mupdf_display_errors(False)
         pymupdf.TOOLS.mupdf_display_warnings(False)
         try:
-            self._file: Any = pymupdf.open(path, filetype=kind)
-        except (RuntimeError, ValueError, OSError) as error:
+            # MuPDF drops the last letter of a text that does not end in a newline.
+            text = path.read_bytes() + b"\n" if kind == "txt" else None
+            self._file: Any = pymupdf.open(path if text is None else None, stream=text, filetype=kind)
+        except _failures(OSError) as error:
             raise MediaError(f"{self.shown} is damaged: no page of it can be read") from error
         if self._file.needs_pass and not self._file.authenticate(password or ""):
             self._file.close()
             raise _password_error(self.shown, password)
-        self.claimed = int(self._file.page_count)
+        try:
+            self.claimed = int(self._file.page_count)
+        except _failures() as error:  # MuPDF: more pages than the file has objects
+            self._file.close()
+            raise MediaError(f"{self.shown} claims more pages than it can hold; it is not opened") from error
         self.pages = self._true_count()
         self.damaged = self.pages < self.claimed or bool(self._file.is_repaired)
         if not self.pages:
@@ -155,7 +161,7 @@ class Pdf:
     def _exists(self, number: int) -> bool:
         try:
             self._file.load_page(number - 1)
-        except (RuntimeError, ValueError, IndexError):
+        except _failures():
             return False
         return True
 
@@ -165,9 +171,17 @@ def _mapped(what: str) -> Iterator[None]:
     """MuPDF's errors as ours."""
     try:
         yield
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except _failures(MemoryError) as error:
         detail = re.sub(r"^code=\d+: ", "", str(error))
         raise MediaError(f"{what} cannot be read: {detail or 'it is damaged'}") from error
+
+
+def _failures(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What MuPDF raises for files it cannot make sense of, and others."""
+    from pymupdf import mupdf
+
+    base: type[Exception] = mupdf.FzErrorBase
+    return base, RuntimeError, ValueError, IndexError, *others
 
 
 def _lines(groups: dict[tuple[int, int], list[Word]]) -> tuple[Line, ...]:

@@ -38,14 +38,19 @@ _MONTH = r"(January|February|March|April|May|June|July|August|September|October|
 )
 _DATE = re.compile(rf"\b(1[0-9]|20)\d\d\b|\b{_MONTH}\b\.?|\b\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b", re.IGNORECASE)
 _NUMBER = re.compile(
-    r"\d|\b(zero|none|no|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|"
-    r"thousand|million|billion|half|third|quarter|dozen|once|twice|unlimited)\b",
+    r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|"
+    r"billion|half|dozen|zero|unlimited)\b",
     re.IGNORECASE,
 )
 _MONEY = re.compile(
-    r"[$€£¥]|\b(USD|EUR|GBP|dollars?|euros?|pounds?|cents?|million|billion)\b|\d[\d,.]*\d|\b\d", re.IGNORECASE
+    r"[$€£¥]|\b(USD|EUR|GBP|dollars?|euros?|pounds?|cents?|million|billion|prices?|costs?|fees?|revenues?|budgets?|profits?)\b",
+    re.IGNORECASE,
 )
-_NAME = re.compile(r"\b[A-Z][\w’'.-]+(\s+(van|von|de|der|la|[A-Z][\w’'.-]*))+|\b[A-Z][a-z]+\b")
+_NAME = re.compile(r"\b[A-Z][\w’'.-]+(\s+(van|von|de|der|la|[A-Z][\w’'.-]*))+|(?<=[a-z,] )[A-Z][a-z]{2,}\b")
+_DAY = re.compile(
+    rf"\b\d{{1,2}}(st|nd|rd|th)?,?\s+(of\s+)?{_MONTH}\b|\b{_MONTH}\s+\d{{1,2}}\b|\d{{1,4}}[./-]\d{{1,2}}[./-]\d",
+    re.IGNORECASE,
+)
 
 
 _MEASURES = {"average", "mean", "median", "percent", "percentage", "minimum", "maximum", "price", "salary", "profit"}
@@ -97,6 +102,8 @@ def holds(question: Question, text: str) -> bool:
         return _NUMBER.search(_NO_COUNT.sub(" ", text)) is not None
     if question.kind == "money":
         return _MONEY.search(text) is not None and _NUMBER.search(text) is not None
+    if question.kind == "date" and re.search(r"\b(what|which) (date|day)\b", question.text, re.IGNORECASE):
+        return _DAY.search(text) is not None
     if question.kind == "date":
         return _DATE.search(text) is not None
     if question.kind == "person":

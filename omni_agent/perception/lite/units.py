@@ -24,6 +24,7 @@ class Unit:
     boxes: tuple[Box, ...]
     context: str = ""
     cells: tuple[Cell, ...] = ()
+    heading: bool = False
 
     @property
     def searchable(self) -> str:
@@ -53,12 +54,12 @@ def units(pages: Sequence[Page], lines: Sequence[Sequence[Line]]) -> list[Unit]:
                     under = " — ".join(part for part in (context, row.section) if part)
                     found.append(Unit(page.file, page.number, row.text, row.boxes, under, row.cells))
                 continue
-            if _is_heading(block, body):
+            heads = _is_heading(block, body)
+            if heads:
                 heading = " ".join(line.text for line in block)[:160]
             for text, boxes in _sentences(block):
-                if len(text.split()) < MIN_WORDS:
-                    continue
-                found.append(Unit(page.file, page.number, text, boxes, "" if text == heading else heading))
+                context = "" if heads else heading
+                found.append(Unit(page.file, page.number, text, boxes, context, heading=heads))
     return found
 
 
@@ -147,7 +148,6 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Eq|No|Nos|Vol|pp|p|Dr|Mr|Mrs|Ms|Prof|St|Inc|Ltd|Co|approx|ca|[A-Z])\.$"
 )
 MIN_LETTERS = 9  # shorter units are crumbs
-MIN_WORDS = 3
 
 
 def _sentences(lines: Sequence[Line]) -> Iterator[tuple[str, tuple[Box, ...]]]:

@@ -1,0 +1,125 @@
+"""PDFs as values: words with true places, pictures within bounds, and files that lie."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import pymupdf
+import pytest
+
+from omni_agent.errors import MediaError, PasswordError
+from omni_agent.media.pdf import MAX_PIXELS, MAX_SIDE, Pdf
+
+
+def made(path: Path, *texts: str, rotation: int = 0, size: tuple[float, float] = (600, 800)) -> Path:
+    document = pymupdf.open()
+    for text in texts:
+        page = document.new_page(width=size[0], height=size[1])
+        page.insert_text((100, 200), text, fontsize=20)
+        page.set_rotation(rotation)
+    document.save(path)
+    return path
+
+
+def raw(path: Path, *objects: bytes) -> Path:
+    """A PDF written by hand: what no library would write."""
+    body, places = b"%PDF-1.7\n", []
+    for number, content in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    body += b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (
+        *(len(objects) + 1, table, len(objects) + 1),
+        len(body),
+    )
+    path.write_bytes(body)
+    return path
+
+
+def test_words_have_their_places_from_the_top_left(tmp_path: Path) -> None:
+    (line,) = Pdf(made(tmp_path / "a.pdf", "Revenue 4711")).text(1).lines
+    assert line.text == "Revenue 4711"
+    assert line.words[0].box.x0 == pytest.approx(100 / 600, abs=0.005)
+    assert 170 / 800 < line.box.y0 < 200 / 800 < line.box.y1 < 215 / 800
+
+
+def test_a_rotated_page_is_measured_as_it_is_shown(tmp_path: Path) -> None:
+    """Turned by 90° the text that stood at the top left stands at the top right and runs downwards."""
+    pdf = Pdf(made(tmp_path / "a.pdf", "Revenue", rotation=90))
+    (line,) = pdf.text(1).lines
+    picture = pdf.picture(1, 72)
+    assert (picture.width, picture.height) == (800, 600)
+    assert line.box.x0 > 0.7 and line.box.height > line.box.width
+    x0, y0, x1, y1 = (round(side) for side in line.box.pixels(800, 600))
+    assert picture.pixels[y0:y1, x0:x1].min() < 100  # there is ink in the box
+
+
+def test_a_cropped_page_is_measured_from_its_crop(tmp_path: Path) -> None:
+    document = pymupdf.open()
+    page = document.new_page(width=600, height=800)
+    page.insert_text((100, 200), "Revenue", fontsize=20)
+    page.set_cropbox(pymupdf.Rect(90, 150, 390, 350))
+    document.save(tmp_path / "a.pdf")
+    (line,) = Pdf(tmp_path / "a.pdf").text(1).lines
+    assert line.box.x0 == pytest.approx(10 / 300, abs=0.01)
+    assert 30 / 200 - 0.05 < line.box.y0 < line.box.y1 < 60 / 200
+
+
+def test_a_page_of_20000_inches_is_drawn_small(tmp_path: Path) -> None:
+    contents = b"<</Length 0>>stream\n\nendstream"
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 1440000 1440000]/Contents 4 0 R>>"
+    path = raw(
+        tmp_path / "a.pdf", b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page, contents
+    )
+    picture = Pdf(path).picture(1, 300)
+    assert picture.width * picture.height <= MAX_PIXELS * 1.01 and max(picture.width, picture.height) <= MAX_SIDE
+
+
+@pytest.mark.parametrize(("claimed", "message"), [(100_000, "claims more pages than it can hold"), (4, "")])
+def test_claimed_pages_are_not_believed(tmp_path: Path, claimed: int, message: str) -> None:
+    """More pages than objects are refused by name; a smaller lie is found out by looking for the pages."""
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>"
+    pages = b"<</Type/Pages/Kids[3 0 R]/Count %d>>" % claimed
+    path = raw(tmp_path / "a.pdf", b"<</Type/Catalog/Pages 2 0 R>>", pages, page, b"null", b"null", b"null")
+    if message:
+        with pytest.raises(MediaError, match=message):
+            Pdf(path)
+    else:
+        pdf = Pdf(path)
+        assert pdf.pages == 1 and pdf.damaged
+
+
+def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """Two deflate layers: 300 MB of drawing instructions in a few kilobytes."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(b"q Q " * 262_144) for _ in range(300)) + packer.flush()
+    bomb = zlib.compress(packed, 9)
+    assert len(bomb) < 20_000
+    stream = b"<</Length %d/Filter[/FlateDecode/FlateDecode]>>stream\n%s\nendstream" % (len(bomb), bomb)
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R>>"
+    path = raw(
+        tmp_path / "a.pdf", b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page, stream
+    )
+    with pytest.raises(MediaError, match="unpacks to more than 256 MB"):
+        Pdf(path).text(1)
+
+
+def test_passwords(tmp_path: Path) -> None:
+    document = pymupdf.open()
+    document.new_page().insert_text((100, 100), "secret")
+    path = tmp_path / "locked.pdf"
+    document.save(path, encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="open sesame", owner_pw="owner")
+    with pytest.raises(PasswordError, match="protected by a password"):
+        Pdf(path)
+    with pytest.raises(PasswordError, match="does not open"):
+        Pdf(path, password="wrong")
+    assert Pdf(path, password="open sesame").text(1).lines[0].text == "secret"
+
+
+def test_a_truncated_file_is_read_as_far_as_it_goes_or_refused(tmp_path: Path, examples: Path) -> None:
+    whole = (examples / "report.pdf").read_bytes()
+    short = tmp_path / "short.pdf"
+    short.write_bytes(whole[:300])
+    with pytest.raises(MediaError, match="damaged"):
+        Pdf(short)
