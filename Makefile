@@ -1,6 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. All else here is what they are made of.
 PYTHON ?= python3
 VENV ?= .venv
+QUESTION ?= How many arrests for robbery were of females in 2009?
 BIN := $(VENV)/bin
 APT_PACKAGES := xvfb xauth chromium ffmpeg espeak-ng libportaudio2 python3-tk xdotool
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
