@@ -83,7 +83,7 @@ def absent(question: Question, best: Hit) -> str:
     """Why a unit does not answer the question, or an empty string where it does.
 
     A score alone cannot tell: the kind of value has to be there, and what the question names. The limits were set on
-    the tuning half of the questions in benchmarks/ask_questions.tsv.
+    the tuning part of the questions in benchmarks/questions/ask.jsonl.
     """
     if not _fits(question, best):
         return f"nothing that was found holds {_WANTED[question.kind]}"
