@@ -12,16 +12,23 @@ from omni_agent.runtime.layers import Make, relu2
 
 
 class MoE:
-    """One mixture of experts. `up` [experts, width, hidden] and `down` [experts, hidden, width] stack the experts."""
+    """One mixture of experts.
+
+    `up` [experts, width, hidden] and `down` [experts, hidden, width] stack the routed experts. The shared expert's
+    matrices lie right behind them in the same memory (`all_up` by rows, `all_down` flat), for the decoding kernels.
+    """
 
     def __init__(self, config: TextConfig, make: Make) -> None:
         self.config = config
         self.gate = make(config.num_experts, config.hidden_size)
         self.bias = make(config.num_experts, dtype=torch.float32)  # for the choice only, never in the weights
-        self.up = make(config.num_experts, config.expert_width, config.hidden_size)
-        self.down = make(config.num_experts, config.hidden_size, config.expert_width)
-        self.shared_up = make(config.shared_width, config.hidden_size)
-        self.shared_down = make(config.hidden_size, config.shared_width)
+        hidden, rows = config.hidden_size, config.num_experts * config.expert_width
+        self.all_up = make(rows + config.shared_width, hidden)
+        self.all_down = make((rows + config.shared_width) * hidden)
+        self.up = self.all_up[:rows].view(config.num_experts, -1, hidden)
+        self.shared_up = self.all_up[rows:]
+        self.down = self.all_down[: rows * hidden].view(config.num_experts, hidden, -1)
+        self.shared_down = self.all_down[rows * hidden :].view(hidden, -1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Checkpoint name -> where it goes."""
