@@ -95,7 +95,6 @@ class FusedStep:
             self.gated,
             self.squares,
             groups,
-            ahead=mixer.out_proj,
         )
         norm = (mixer.norm, self.squares, groups, self.eps)
         project_add(self.gated, mixer.out_proj, self.stream, self.rounded, norm=norm)
@@ -109,5 +108,5 @@ class FusedStep:
     def _attention(self, block: Block, mixer: Attention) -> None:
         norm_project(self.rounded, block.norm, mixer.qkv, self.qkv, self.eps)
         keys, values = self.cache.keys[mixer.index, 0], self.cache.values[mixer.index, 0]
-        attention(self.qkv, keys, values, self.cache.lengths, self.work, self.attended, ahead=mixer.o_proj)
+        attention(self.qkv, keys, values, self.cache.lengths, self.work, self.attended)
         project_add(self.attended, mixer.o_proj, self.stream, self.rounded)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from omni_agent.runtime.kernels.launch import THREADS, fetch_ahead, fetch_chunk, overlapping
+from omni_agent.runtime.kernels.launch import overlapping
 
 SPLITS = 64  # a key head; two key heads then make 128 programs for the 132 processors of an H100
 BLOCK = 32  # keys a pass
@@ -36,9 +36,6 @@ def attention_kernel(
     part_out,
     part_max,
     part_sum,
-    ahead,
-    ahead_each,
-    ahead_total,
     scale,
     capacity,
     KV: tl.constexpr,
@@ -47,8 +44,6 @@ def attention_kernel(
     D: tl.constexpr,
     SPLITS: tl.constexpr,
     BLOCK: tl.constexpr,
-    FETCH: tl.constexpr,
-    THREADS: tl.constexpr,
     PDL: tl.constexpr,
 ):
     head, split = tl.program_id(0), tl.program_id(1)
@@ -56,8 +51,6 @@ def attention_kernel(
     per = share(now + 1, SPLITS, BLOCK)
     begin = split * per
     end = tl.minimum(begin + per, now + 1)
-    if FETCH:
-        fetch_ahead(ahead, ahead_each, ahead_total, head * SPLITS + split, THREADS)
     if PDL:
         gdc_launch_dependents()
         gdc_wait()
@@ -142,23 +135,19 @@ def attention(
     position: Tensor,
     work: Workspace,
     out: Tensor,
-    ahead: Tensor | None = None,
 ) -> None:
     """out = causal attention of the token at `position`; its key and value go to the cache.
 
     qkv [(H + 2 * KV) * D], keys and values [KV, capacity, D] contiguous, position [1] int64, out [H * D].
-    ahead: a matrix that the next kernel reads.
     """
     kv, capacity, d = keys.shape
     heads = out.shape[0] // d
     assert qkv.shape == ((heads + 2 * kv) * d,) and keys.is_contiguous() and values.is_contiguous()
-    each = fetch_chunk(ahead, kv * SPLITS)
-    ahead = out if ahead is None else ahead
     attention_kernel[(kv, SPLITS)](
         qkv, keys, values, position, work.out, work.max, work.sum,
-        ahead, each, ahead.nbytes, math.log2(math.e) / math.sqrt(d), capacity,
+        math.log2(math.e) / math.sqrt(d), capacity,
         KV=kv, HEADS=heads // kv, TILE=max(16, triton.next_power_of_2(heads // kv)), D=d,
-        SPLITS=SPLITS, BLOCK=BLOCK, FETCH=each > 0, THREADS=THREADS, PDL=overlapping(qkv),
+        SPLITS=SPLITS, BLOCK=BLOCK, PDL=overlapping(qkv),
         num_warps=4, launch_pdl=overlapping(qkv),
     )  # fmt: skip
     join_kernel[(heads,)](

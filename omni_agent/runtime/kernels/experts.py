@@ -20,7 +20,7 @@ from omni_agent.runtime.moe import route
 
 BLOCK = 1024
 # Rows and warps a program, found by search on an H100 over the whole step; "route" keeps 4 warps (THREADS).
-TILE = {"route": (1, 4), "up": (4, 8), "down": (2, 8)}
+TILE = {"route": (1, 4), "up": (4, 4), "down": (2, 8)}
 
 
 @triton.jit

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from omni_agent.runtime.kernels.launch import THREADS, fetch_ahead, fetch_chunk, overlapping
+from omni_agent.runtime.kernels.launch import overlapping
 
 ROWS = 32  # state rows a program: 128 programs of 16 kB state in the released shape
 
@@ -49,17 +49,12 @@ def mamba_step_kernel(
     dt_bias,
     out,
     squares,
-    ahead,
-    ahead_each,
-    ahead_total,
     HEADS: tl.constexpr,
     P: tl.constexpr,
     N: tl.constexpr,
     GROUPS: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
-    FETCH: tl.constexpr,
-    THREADS: tl.constexpr,
     PDL: tl.constexpr,
 ):
     INNER: tl.constexpr = HEADS * P
@@ -81,8 +76,6 @@ def mamba_step_kernel(
     c_last = tl.load(conv_weight + c_channel * WIDTH + WIDTH - 1)
     rate = -tl.exp(tl.load(a_log + head))
     d, bias = tl.load(skip + head), tl.load(dt_bias + head)
-    if FETCH:
-        fetch_ahead(ahead, ahead_each, ahead_total, head * tl.num_programs(1) + part, THREADS)
     if PDL:
         gdc_launch_dependents()
         gdc_wait()
@@ -118,27 +111,21 @@ def mamba_step(
     out: Tensor,
     squares: Tensor,
     groups: int,
-    ahead: Tensor | None = None,
 ) -> None:
     """out = y * silu(z), not yet normalised; ring and state move on.
 
     projected [z | x B C | dt], ring [width, channels], state [H, P, N] fp32, length [1] int64 (the token's position),
     conv_weight [channels, 1, width], conv_bias [channels], a_log, d, dt_bias [H] fp32, out [H * P],
-    squares [H * P / rows] fp32: sums of squares of out, in order, see `square_parts`; ahead: a matrix that
-    the next kernel reads.
+    squares [H * P / rows] fp32: sums of squares of out, in order, see `square_parts`.
     """
     heads, width, size = state.shape
     rows = min(ROWS, width)
     inner, channels = heads * width, heads * width + 2 * groups * size
     assert projected.shape == (inner + channels + heads,) and ring.shape[1] == channels and out.shape == (inner,)
     assert squares.shape == (square_parts(heads, width),) and state.is_contiguous() and ring.is_contiguous()
-    each = fetch_chunk(ahead, heads * (width // rows))
-    ahead = out if ahead is None else ahead
     mamba_step_kernel[(heads, width // rows)](
         projected, ring, state, length, conv_weight, conv_bias, a_log, d, dt_bias, out, squares,
-        ahead, each, ahead.nbytes,
-        HEADS=heads, P=width, N=size, GROUPS=groups, WIDTH=ring.shape[0], ROWS=rows,
-        FETCH=each > 0, THREADS=THREADS, PDL=overlapping(projected),
+        HEADS=heads, P=width, N=size, GROUPS=groups, WIDTH=ring.shape[0], ROWS=rows, PDL=overlapping(projected),
         num_warps=4, launch_pdl=overlapping(projected),
     )  # fmt: skip
 

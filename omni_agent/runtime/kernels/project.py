@@ -18,7 +18,7 @@ from omni_agent.runtime.layers import rms_norm
 
 BLOCK = 1024  # columns a pass: 8 a thread at 4 warps, 16 bytes a load
 # Rows and warps a program, found by search on an H100 over the whole step.
-TILE = {"norm": (4, 4), "add": (4, 8), "head": (4, 4)}
+TILE = {"norm": (4, 4), "add": (4, 8), "head": (4, 8)}
 
 
 @triton.jit
