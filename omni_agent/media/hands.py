@@ -5,6 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
 from types import ModuleType
 
 from omni_agent.errors import OmniError, Unavailable, UsageError
@@ -46,12 +50,30 @@ def _pyautogui() -> ModuleType:
             hint="System Settings > Privacy & Security > Accessibility: allow your terminal, then start it again",
         )
     try:
-        import pyautogui
+        with _xauthority(), redirect_stdout(StringIO()):  # python-xlib prints its warnings where results go
+            import pyautogui
     except SystemExit as error:  # its helper mouseinfo ends the program when tkinter is missing
         raise Unavailable("pressing needs tkinter, which this Python lacks", hint=_tkinter_line()) from error
     except (ImportError, KeyError, OSError) as error:
         raise Unavailable(f"pressing is not possible here: {error!r}", hint="pip install pyautogui") from error
     return pyautogui
+
+
+@contextmanager
+def _xauthority() -> Iterator[None]:
+    """python-xlib fails without an authority file, although a display that asks for none (a container's) needs none."""
+    if (
+        sys.platform.startswith("linux")
+        and "XAUTHORITY" not in os.environ
+        and not Path("~/.Xauthority").expanduser().exists()
+    ):
+        os.environ["XAUTHORITY"] = os.devnull
+        try:
+            yield
+        finally:
+            del os.environ["XAUTHORITY"]
+    else:
+        yield
 
 
 def _tkinter_line() -> str:

@@ -1,25 +1,221 @@
-"""Icons: what a screen draws beside its text, matched against the glyphs of icon fonts by name."""
+"""Icons on a screen: the small drawings that are not text, and which of them looks like what a person named.
+
+Screens draw icons light on dark, dark on light, coloured, in buttons, in fields and bare. So the ink of a drawing is
+its distance from the colour around it, whatever that is, and drawings are looked for against three grounds: what lies
+around (at two distances) and the fill of the control they stand in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from omni_agent.types import Box
+from omni_agent.perception.lite import glyphs
+from omni_agent.perception.lite.icon_names import names_of
+from omni_agent.perception.lite.widgets import Widget
+from omni_agent.types import Box, Line, Picture
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+    Floats = npt.NDArray[np.float32]
+
+LINE = 18.0  # pixels: the usual height of a read line; a sharper picture (HiDPI) is searched at this size of text
+GROUNDS = (21, 51)  # pixels of the medians that stand for what lies around an icon
+INK = 28  # grey levels between ink and ground
+SMALLEST, LARGEST = 7, 80  # pixels of an icon's longer side
+MOST = 12  # drawings given back
+LIKE = 0.82  # likeness below which a drawing is something else
+RIVAL = 1.0  # how much of a rival's lead is taken off
+IN_WORD = 0.06  # taken off for standing inside a word that was read: letters look like icons
+
+Area = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
+    """A drawing that looks like what was asked for; score 0–1."""
+
     box: Box
     name: str
     score: float
 
 
+@dataclass(eq=False)
 class Drawn:
-    boxes: tuple[Box, ...] = ()
+    """Every small drawing in a picture. `areas` in pixels of `pixels`, `doubt` what each loses for lying in a word."""
+
+    pixels: Pixels
+    areas: tuple[Area, ...]
+    doubt: tuple[float, ...]
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The drawings that lie in no word, as fractions of the picture."""
+        height, width = self.pixels.shape[:2]
+        return tuple(
+            Box.of_pixels(*area, width, height)
+            for area, doubt in zip(self.areas, self.doubt, strict=True)
+            if not doubt and min(area[2] - area[0], area[3] - area[1]) >= SMALLEST
+        )
+
+    @cached_property
+    def described(self) -> Floats:
+        import numpy as np
+
+        if not self.areas:
+            return np.zeros((0, 1), np.float32)
+        return glyphs.describe(np.stack([glyphs.fitted(_ink(self.pixels, area)) for area in self.areas]))
+
+    @cached_property
+    def _rivals(self) -> npt.NDArray[np.float32]:
+        return self.described @ glyphs.common().described.T
 
     def called(self, words: str) -> list[Found]:
-        return []
+        """The drawings that look like what `words` name, best first. None when no font has such an icon.
+
+        The score is the likeness to the best glyph of that name, less what another name's glyph is more alike.
+        """
+        import numpy as np
+
+        wanted = glyphs.called(words)
+        if not len(wanted.names) or not self.areas:
+            return []
+        likeness = self.described @ wanted.described.T
+        names = names_of(words)
+        other = np.array([name not in names and not glyphs.shared([name], names) for name in glyphs.common().names])
+        rival = np.where(other, self._rivals, 0).max(axis=1)
+        best = likeness.max(axis=1)
+        score = best - RIVAL * np.maximum(0, rival - best) - np.array(self.doubt)
+        order = [int(index) for index in np.argsort(-score)[:MOST] if score[index] >= LIKE]
+        return [
+            Found(self._box(i), wanted.names[int(likeness[i].argmax())], _confidence(float(score[i]))) for i in order
+        ]
+
+    def _box(self, index: int) -> Box:
+        height, width = self.pixels.shape[:2]
+        x0, y0, x1, y1 = self.areas[index]
+        return Box.of_pixels(x0, y0, x1, y1, width, height)
 
 
-def drawn(picture: object, lines: object, widgets: object) -> Drawn:
-    return Drawn()
+def _confidence(likeness: float) -> float:
+    """Likeness as the share of such drawings that were what they looked like: 0.6 at LIKE, 0.95 from 0.96 on."""
+    return 0.6 + 0.35 * min(1.0, max(0.0, (likeness - LIKE) / (0.96 - LIKE)))
+
+
+def drawn(picture: Picture, lines: Sequence[Line], widgets: Sequence[Widget]) -> Drawn:
+    """The small drawings in a picture whose text and controls are known."""
+    import cv2
+    import numpy as np
+
+    heights = sorted(line.box.height * picture.height for line in lines if line.box.width > line.box.height)
+    usual = heights[len(heights) // 2] if heights else LINE
+    shrink = LINE / usual if usual > 1.5 * LINE else 1.0
+    pixels = np.ascontiguousarray(picture.pixels)
+    if shrink < 1:
+        size = max(1, round(picture.width * shrink)), max(1, round(picture.height * shrink))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST:
+        return Drawn(pixels, (), ())
+    areas = _distinct([*_bare(pixels), *_inside(pixels, widgets, width / picture.width)])
+    words = [w.box.pixels(width, height) for line in lines for w in line.words if _is_word(w.text)]
+    return Drawn(pixels, areas, tuple(IN_WORD if _in_word(area, words) else 0.0 for area in areas))
+
+
+def _bare(pixels: Pixels) -> Iterator[Area]:
+    """Drawings against what lies around them, their parts joined over a gap of 2 pixels and of 6."""
+    import cv2
+    import numpy as np
+
+    for reach in GROUNDS:
+        ground = cv2.medianBlur(pixels, reach)
+        ink = (np.asarray(cv2.absdiff(pixels, ground)).max(axis=2) > INK).astype(np.uint8)
+        for gap in (3, 7):
+            yield from _pieces(ink, gap)
+
+
+def _inside(pixels: Pixels, widgets: Sequence[Widget], scale: float) -> Iterator[Area]:
+    """Drawings inside controls, against the control's own fill."""
+    import numpy as np
+
+    for widget in widgets:
+        x0, y0, x1, y1 = (int(v * scale) for v in (widget.x0, widget.y0, widget.x1, widget.y1))
+        if not (12 <= y1 - y0 <= 110 and 12 <= x1 - x0 <= 700):
+            continue
+        inset = 2
+        crop = pixels[y0 + inset : y1 - inset, x0 + inset : x1 - inset].astype(np.int16)
+        if min(crop.shape[:2]) < SMALLEST:
+            continue
+        ink = (np.abs(crop - np.array(widget.color)).max(axis=2) > INK).astype(np.uint8)
+        for gap in (3, 7):
+            for a0, b0, a1, b1 in _pieces(ink, gap):
+                yield a0 + x0 + inset, b0 + y0 + inset, a1 + x0 + inset, b1 + y0 + inset
+
+
+def _pieces(ink: npt.NDArray[np.uint8], gap: int) -> Iterator[Area]:
+    """The boxes of connected ink of an icon's size."""
+    import cv2
+    import numpy as np
+
+    joined = cv2.dilate(ink, np.ones((gap, gap), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(joined)
+    rim = gap // 2
+    for x, y, w, h, _ in stats[1:]:
+        x0, y0 = int(x) + rim * (x > 0), int(y) + rim * (y > 0)
+        x1, y1 = min(int(x + w), ink.shape[1]) - rim, min(int(y + h), ink.shape[0]) - rim
+        long, short = max(x1 - x0, y1 - y0), min(x1 - x0, y1 - y0)
+        if SMALLEST <= long <= LARGEST and short >= 3 and long <= 5 * short:
+            yield x0, y0, x1, y1
+
+
+def _distinct(areas: Sequence[Area]) -> tuple[Area, ...]:
+    """Without those that are the same within a pixel on each side."""
+    seen: set[Area] = set()
+    kept = []
+    for area in areas:
+        near = {
+            (area[0] + a, area[1] + b, area[2] + c, area[3] + d)
+            for a in (-1, 0, 1)
+            for b in (-1, 0, 1)
+            for c in (-1, 0, 1)
+            for d in (-1, 0, 1)
+        }
+        if not near & seen:
+            seen.add(area)
+            kept.append(area)
+    return tuple(kept)
+
+
+def _ink(pixels: Pixels, area: Area) -> Floats:
+    """A drawing as ink 0–1: how far each pixel is from the colour of the rim around it."""
+    import numpy as np
+
+    height, width = pixels.shape[:2]
+    x0, y0, x1, y1 = area
+    a0, b0, a1, b1 = max(0, x0 - 2), max(0, y0 - 2), min(width, x1 + 2), min(height, y1 + 2)
+    wide = pixels[b0:b1, a0:a1].astype(np.float32)
+    rim = np.concatenate([wide[0], wide[-1], wide[:, 0], wide[:, -1]])
+    ground = np.median(rim, axis=0)
+    distance = np.abs(wide - ground).max(axis=2)
+    distance = distance[y0 - b0 : y1 - b0, x0 - a0 : x1 - a0]
+    top = float(np.percentile(distance, 97)) if distance.size else 0.0
+    ink = np.clip(distance / max(top, float(INK)), 0, 1)
+    ink[ink < 0.15] = 0
+    return np.asarray(ink, dtype=np.float32)
+
+
+def _is_word(text: str) -> bool:
+    return sum(character.isalnum() for character in text) >= 3
+
+
+def _in_word(area: Area, words: Sequence[tuple[float, float, float, float]]) -> bool:
+    """Whether a drawing's middle lies in a word that was read and it is no taller than letters are."""
+    x, y = (area[0] + area[2]) / 2, (area[1] + area[3]) / 2
+    return any(
+        x0 + 1 <= x <= x1 - 1 and y0 <= y <= y1 and area[3] - area[1] <= 1.05 * (y1 - y0) for x0, y0, x1, y1 in words
+    )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omni_agent.perception.lite.ocr import Reader
 
 SURE = 0.6  # a candidate below this is a near miss
+SURE_UNASKED = 0.85  # the same for an icon that stands where text was expected
 TIE = 0.02  # scores closer than this are equal
 MOST = 5  # candidates given back
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
@@ -36,6 +37,7 @@ class Place:
     box: Box
     label: str
     score: float
+    point: tuple[float, float] | None = None  # where to press; None: the middle of the box
     bonus: float = 0.0  # for looking like what was asked for: decides between equals, adds no confidence
 
     @property
@@ -108,6 +110,8 @@ def _label(target: Target, match: Match, scene: Scene) -> Place:
     """A place where the words stand. A button's box is the whole button, a link's just its words."""
     x0, y0, x1, y1 = scene.pixels(match.box)
     around = next((w for w in scene.widgets if _wraps(w, x0, y0, x1, y1)), None) if match.whole else None
+    if around and len(_texts_in(around, scene)) > 1:
+        around = None  # a bar of several entries, not a button
     bonus = 0.03 if around else 0.0
     if target.role == "heading":
         tallest = max(line.box.height for line in scene.lines)
@@ -121,15 +125,14 @@ def _label(target: Target, match: Match, scene: Scene) -> Place:
     box = scene.box(around) if around and target.role in (None, "button", "tab", "item") else match.box
     # Standing on its own in a line is what a label does; a longer line is a mention, less so when it opens the line.
     alone = 0.03 if match.whole else 0.01 if match.opens else 0.0
-    return Place(box, match.text, match.score, bonus + alone)
+    return Place(box, match.text, match.score, match.box.center, bonus + alone)
 
 
 def _wraps(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> bool:
     """Whether a box is drawn closely around a text, as a button is."""
     high = y1 - y0
-    return (
-        widget.x0 - 2 <= x0 and x1 <= widget.x1 + 2 and widget.y0 - 3 <= y0 and y1 <= widget.y1 + 3
-    ) and high * 1.05 <= widget.height <= high * 4.5
+    inside = widget.x0 - 2 <= x0 and x1 <= widget.x1 + 2 and widget.y0 - 3 <= y0 and y1 <= widget.y1 + 3
+    return inside and high * 1.05 <= widget.height <= high * 4.5
 
 
 def _coloured(box: Box, picture: Picture) -> bool:
@@ -160,7 +163,9 @@ def _controls(role: str | None, match: Match, scene: Scene) -> list[Place]:
     if scored:
         distance, widget = min(scored, key=lambda pair: pair[0])
         return [
-            Place(scene.box(widget), match.text, match.score, 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole)
+            Place(
+                scene.box(widget), match.text, match.score, None, 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
+            )
         ]
     return [Place(match.box, match.text, match.score * 0.75)]
 
@@ -220,7 +225,7 @@ def _of_kind(target: Target, scene: Scene) -> list[Place]:
         shape = widget.width / widget.height
         text = _text_in(widget, scene)
         if target.role in ("checkbox", "radio"):
-            fits = 0.8 <= shape <= 1.25 and 0.6 * line <= widget.height <= 2.2 * line and widget.fill > 0.4
+            fits = 0.8 <= shape <= 1.25 and 0.6 * line <= widget.height <= 2.2 * line and widget.fill > 0.8
             fits = fits and not text and widget.ring == (target.role == "radio")
         elif target.role == "toggle":
             fits = 1.4 <= shape <= 2.6 and line <= widget.height <= 2.5 * line and widget.ring
@@ -233,10 +238,13 @@ def _of_kind(target: Target, scene: Scene) -> list[Place]:
 
 
 def _text_in(widget: Widget, scene: Scene) -> str:
-    """The text whose middle lies in the box."""
+    return " ".join(_texts_in(widget, scene))
+
+
+def _texts_in(widget: Widget, scene: Scene) -> list[str]:
+    """The lines whose middle lies in the box."""
     wide, high = scene.picture.width, scene.picture.height
-    inside = (line.text for line in scene.lines if widget.holds(line.box.center[0] * wide, line.box.center[1] * high))
-    return " ".join(inside)
+    return [line.text for line in scene.lines if widget.holds(line.box.center[0] * wide, line.box.center[1] * high)]
 
 
 def _outermost(places: list[Place]) -> list[Place]:
@@ -254,8 +262,9 @@ def _outermost(places: list[Place]) -> list[Place]:
 
 
 def _drawn(target: Target, scene: Scene) -> list[Place]:
-    """Icons that look like what the words name."""
-    return [Place(found.box, found.name, found.score) for found in scene.drawn.called(target.words)]
+    """Icons that look like what the words name; very much so where nobody said that it is an icon."""
+    least = SURE if target.role == "icon" else SURE_UNASKED
+    return [Place(f.box, f.name, f.score) for f in scene.drawn.called(target.words) if f.score >= least]
 
 
 def _settled(target: Target, places: list[Place], scene: Scene) -> list[Place]:
@@ -362,9 +371,16 @@ def _distinct(places: list[Place]) -> list[Place]:
     """The best of those whose middles lie in one another."""
     kept: list[Place] = []
     for place in places:
-        if not any(other.box.contains(*place.box.center) and place.box.contains(*other.box.center) for other in kept):
+        if not any(_same(place.box, other.box) for other in kept):
             kept.append(place)
     return kept
+
+
+def _same(one: Box, other: Box) -> bool:
+    """Whether two boxes are one thing: each holds the other's middle, or one does and they are of like size."""
+    holds, held = one.contains(*other.center), other.contains(*one.center)
+    sizes = sorted((one.width * one.height, other.width * other.height))
+    return (holds and held) or ((holds or held) and sizes[1] < 6 * sizes[0])
 
 
 def _sighting(target: str, places: list[Place], scene: Scene) -> Sighting:
@@ -385,4 +401,6 @@ def _sighting(target: str, places: list[Place], scene: Scene) -> Sighting:
 
 
 def _candidate(place: Place, clear: float) -> Candidate:
-    return Candidate(place.box, place.label, round(max(0.0, min(1.0, place.score * clear)), 3))
+    return Candidate(
+        place.box, place.label, point=place.point, confidence=round(max(0.0, min(1.0, place.score * clear)), 3)
+    )

@@ -32,7 +32,8 @@ ROLE_WORDS: dict[str, Role] = {
     "dropdown list": "dropdown", "picker": "dropdown", "selector": "dropdown", "spinner": "field",
     "tab": "tab", "tab header": "tab",
     "menu item": "item", "menu entry": "item", "menu option": "item", "list item": "item", "item": "item",
-    "menu": "item", "option": "item", "entry": "item", "row": "item", "section": "item", "card": "item",
+    "menu": "item", "option": "item", "entry": "item", "row": "item", "folder": "item", "file": "item",
+    "section": "item", "card": "item",
     "icon": "icon", "glyph": "icon", "symbol": "icon", "pictogram": "icon", "logo": "icon",
     "heading": "heading", "headline": "heading", "title": "heading", "header": "heading",
     "text": "text", "label": "text", "word": "text", "caption": "text", "message": "text",
@@ -105,7 +106,7 @@ class Target:
 
 def readings(phrase: str) -> tuple[Target, ...]:
     """Every way to read the phrase, the most literal first, without repeats."""
-    text = " ".join(unicodedata.normalize("NFKC", phrase).split())
+    text = " ".join(unicodedata.normalize("NFC", phrase).split())
     quotes: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
@@ -207,4 +208,5 @@ def _restored(target: Target, quotes: list[str]) -> Target:
         match = re.search(r"\x00\d+\x00", words)
         assert match is not None
         words = match[0]
-    return replace(target, words=fill(words).strip(" .,"), anchor=fill(target.anchor).strip(" .,"), quoted=quoted)
+    words = fill(words) if quoted else words.strip(" .,")
+    return replace(target, words=words, anchor=fill(target.anchor).strip(" ,"), quoted=quoted)

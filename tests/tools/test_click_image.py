@@ -1,0 +1,174 @@
+"""`omni click --image` on the shipped screenshot of a real page, and on pictures that are none."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from omni_agent.errors import EngineError, UsageError
+from omni_agent.media.coordinates import View
+from omni_agent.media.screen import Monitor, Shot
+from omni_agent.tools.click import click, press
+from omni_agent.types import Box, Candidate, Picture, Sighting
+
+# Where things stand in examples/screenshot.png, from the browser's own boxes: x0, y0, x1, y1.
+PLACES = {
+    "Upload in the top right": (1189, 80, 1256, 113),
+    "Project name field": (292, 237, 902, 274),
+    "Client dropdown": (292, 334, 589, 370),
+    "field below 'Start date'": (292, 410, 589, 447),
+    "support link": (1165, 424, 1210, 444),
+    "Team": (362, 636, 422, 671),
+    "moon icon": (1120, 12, 1152, 44),
+}
+
+
+def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "omni_agent", "click", *arguments]
+    return subprocess.run(command, capture_output=True, input=stdin, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, tuple[int, int]]:
+    """The screenshot read once for all targets, through the Python interface."""
+    picture = Path(__file__).parent.parent.parent / "examples" / "screenshot.png"
+    answers = {target: click(target, image=picture, engine="lite") for target in PLACES}
+    return {target: answer.point.image for target, answer in answers.items() if answer.point}
+
+
+@pytest.mark.parametrize("target", PLACES)
+def test_the_point_lies_in_what_was_named(target: str, found: dict[str, tuple[int, int]]) -> None:
+    x, y = found[target]
+    x0, y0, x1, y1 = PLACES[target]
+    assert x0 <= x <= x1 and y0 <= y <= y1
+
+
+def test_the_plain_output_is_two_numbers_and_the_overlay_shows_them(examples: Path, tmp_path: Path) -> None:
+    """So that `xdotool mousemove $(omni click …)` works."""
+    shown = tmp_path / "shown.png"
+    done = run(
+        "Client dropdown", "--image", "-", "--overlay", str(shown), stdin=(examples / "screenshot.png").read_bytes()
+    )
+    assert done.returncode == 0
+    x, y = map(int, done.stdout.split())
+    assert done.stdout == f"{x} {y}\n".encode()
+    with Image.open(shown) as drawn:
+        assert drawn.size == (1280, 800)
+        assert drawn.convert("RGB").getpixel((x, y)) == (230, 0, 40)
+
+
+def test_json_keeps_its_contract(examples: Path) -> None:
+    done = run("Validation", "--json", "--image", str(examples / "screenshot.png"))
+    answer = json.loads(done.stdout)
+    assert {"found", "point", "box", "label", "confidence", "alternatives", "reason", "engine"} <= set(answer)
+    assert answer["schema_version"] == 1 and answer["engine"] == "lite"
+    assert answer["found"] and done.returncode == 0
+    point, box = answer["point"], answer["box"]["image"]
+    assert point["screen"] is None
+    assert point["norm"] == [
+        pytest.approx(point["image"][0] / 1280, abs=0.001),
+        pytest.approx(point["image"][1] / 800, abs=0.002),
+    ]
+    assert box[0] <= point["image"][0] <= box[2] and box[1] <= point["image"][1] <= box[3]
+    assert [other["label"] for other in answer["alternatives"]] == ["Validation"]  # the menu has it too
+
+
+def test_what_is_not_there_is_exit_3_with_a_reason(examples: Path) -> None:
+    for target in ("Delete account button", "shopping cart icon"):
+        done = run(target, "--image", str(examples / "screenshot.png"))
+        assert done.returncode == 3 and done.stdout == b"" and b"not found" in done.stderr
+    answer = json.loads(run("Reboot", "--json", "--image", str(examples / "screenshot.png")).stdout)
+    assert answer["found"] is False and answer["point"] is None and answer["box"] is None and answer["reason"]
+
+
+def test_a_tiny_picture_holds_nothing(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
+    assert run("Submit", "--image", str(tmp_path / "one.png")).returncode == 3
+
+
+def test_a_gigantic_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("1", (30_000, 30_000)).save(tmp_path / "huge.png")
+    done = run("Submit", "--image", str(tmp_path / "huge.png"))
+    assert done.returncode == 1 and b"30000x30000" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_files_that_are_no_pictures(examples: Path, tmp_path: Path) -> None:
+    whole = (examples / "screenshot.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "renamed.png").write_bytes(b"%PDF-1.7 not a picture at all")
+    (tmp_path / "empty.png").touch()
+    for name, code in (("cut.png", 1), ("renamed.png", 1), ("empty.png", 1), ("missing.png", 2), ("", 2)):
+        done = run("Submit", "--image", str(tmp_path / name))
+        assert done.returncode == code and done.stdout == b"", (name, done.stderr)
+        assert b"Traceback" not in done.stderr and done.stderr.count(b"\n") <= 4
+
+
+def test_wrong_calls(examples: Path) -> None:
+    picture = str(examples / "screenshot.png")
+    for arguments in (
+        ["", "--image", picture],
+        ["X", "--image", picture, "--screen", "1"],
+        ["X", "--do", "--image", picture],
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2 and done.stdout == b"", done.stderr
+
+
+class Pointing:
+    """A perception that points where it is told to and reads what it is told to."""
+
+    name = "fake"
+
+    def __init__(self, *candidates: Candidate, found: bool = True) -> None:
+        self.sighting = Sighting(found, candidates, "" if found else "nowhere")
+
+    def locate(self, target: str, picture: Picture) -> Sighting:
+        return self.sighting
+
+
+def blank(width: int = 100, height: int = 50) -> Picture:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "white").save(buffer, "png")
+    from omni_agent.media.image import of_pillow
+
+    return of_pillow(Image.open(buffer))
+
+
+def test_a_point_outside_the_picture_is_an_error_not_a_click_at_its_edge() -> None:
+    wrong = Pointing(Candidate(Box(0.9, 0.9, 1.0, 1.0), "x", 0.9, point=(1.2, 0.5)))
+    with pytest.raises(EngineError, match="outside"):
+        click("x", image=blank(), engine=wrong)  # type: ignore[arg-type]
+
+
+def test_a_picture_cannot_be_pressed() -> None:
+    seen = click("x", image=blank(), engine=Pointing(Candidate(Box(0.1, 0.1, 0.3, 0.3), "x", 0.9)))  # type: ignore[arg-type]
+    assert seen.found
+    with pytest.raises(UsageError, match="nothing to press"):
+        press(seen)
+
+
+def test_the_same_thing_on_two_screens_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retina beside a usual screen that lies left of it: desktop points, and no guess between equals."""
+    shots = (
+        Shot(Monitor(1, 0, 0, 50, 25), blank(), View(100, 50, 0, 0, 50, 25)),
+        Shot(Monitor(2, -100, 10, 100, 50), blank(), View(100, 50, -100, 10, 100, 50)),
+    )
+    monkeypatch.setattr("omni_agent.media.screen.grab", lambda number=None: shots)
+    both = click("x", engine=Pointing(Candidate(Box(0.2, 0.2, 0.4, 0.4), "x", 0.9)))  # type: ignore[arg-type]
+    assert not both.found and "--screen" in both.reason
+    assert [other.point.screen for other in both.alternatives] == [(15, 7), (-70, 25)]
+
+
+def test_control_characters_on_the_screen_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from omni_agent.cli.click import _print
+
+    near = Candidate(Box(0.2, 0.2, 0.4, 0.4), "Sub\x1b[31mmit\u202e\x07", 0.4)
+    _print(click("x", image=blank(), engine=Pointing(near, found=False)), json=False)  # type: ignore[arg-type]
+    told = capsys.readouterr()
+    assert told.out == "" and "Submit" in told.err and "\x1b" not in told.err and "\u202e" not in told.err
