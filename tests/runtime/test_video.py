@@ -1,14 +1,20 @@
-"""Video: frame grids, sampling and the text of the times against vLLM's recorded values; tubelets by hand."""
+"""Video: frame grids, sampling and the text of the times against vLLM's recorded values and transformers' own; tubelets
+by hand."""
 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.models.nemotron_h_omni.processing_nemotron_h_omni import NemotronH_Omni_Reasoning_V3Processor
+from transformers.models.nemotron_h_omni.video_processing_nemotron_h_omni import (
+    NemotronH_Omni_Reasoning_V3VideoProcessor,
+)
 
 from benchmarks.record_vllm import OUT
 from omni_agent.runtime import layout, video
@@ -41,6 +47,14 @@ def test_frame_grids_as_vllm_computes_them() -> None:
     for width, height, to_width, to_height, tokens in VECTORS["frame_sizes"]:
         grid = video.frame_grid(width, height, VISION)
         assert (grid.columns * 16, grid.rows * 16, grid.tokens) == (to_width, to_height, tokens), (width, height)
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.sampled_from([256, 1024, 2000]))
+def test_frame_grids_as_transformers_computes_them(width: int, height: int, target: int) -> None:
+    settings = SimpleNamespace(video_target_num_patches=target, _downsample_factor=2, video_maintain_aspect_ratio=True)
+    columns, rows = NemotronH_Omni_Reasoning_V3VideoProcessor._compute_target_patches(settings, height, width)
+    vision = VisionConfig(shape=VISION.shape, video_patches=target)
+    assert video.frame_grid(width, height, vision) == (rows, columns)
 
 
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
@@ -84,6 +98,22 @@ def test_times_are_whole_milliseconds_of_the_source() -> None:
         "Frame 1 sampled at 0.00 seconds and frame 2 sampled at 0.49 seconds: ",
         "\nFrame 3 sampled at 1.98 seconds: ",
     ]
+
+
+@given(st.lists(st.integers(0, 500_000), min_size=1, max_size=20), st.floats(0.5, 240), st.integers(0, 5))
+def test_whole_layouts_as_transformers_writes_them(indices: list[int], fps: float, count: int) -> None:
+    settings = SimpleNamespace(
+        image_start_token="<img>", image_token="<image>", image_end_token="</img>", video_temporal_patch_dim=2
+    )
+    theirs = NemotronH_Omni_Reasoning_V3Processor.replace_video_token(
+        settings,
+        {"num_tokens": [count]},
+        0,
+        num_frames=len(indices),
+        video_metadata=SimpleNamespace(fps=fps, frames_indices=indices),
+    )
+    tubelet = "<img>" + "<image>" * count + "</img>"
+    assert "".join(caption + tubelet for caption in video.captions(indices, fps, VISION)) == theirs
 
 
 def test_whole_layouts_as_vllm_writes_them() -> None:
