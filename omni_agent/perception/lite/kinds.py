@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from omni_agent.perception.lite.questions import stem
+
 
 class Kind(Enum):
     """The kind of value that an answer must hold."""
@@ -93,32 +95,21 @@ a an the of in on at to for from by with about as into onto over under and or bu
 those there here it its is are was were be been being am do does did done doing has have had having will would
 can could shall should may might must not no nor so such what which who whom whose when where why how i you he
 she we they me him her us them my your his our their any some all each every both few more most other own same
-too very just also only up down out off again once get gets got many much"""
+too very just also only up down out off again once through use used using get gets got many much"""
 _STOP = frozenset(_STOP_WORDS.split())
+_WORD = r"[a-zà-ÿ]+(?:'[a-z]+)?|\d+(?:[.,:]\d+)*"
 _QUOTED = r"""[“"]([^”"]+)[”"]|‘([^’]+)’|(?<!\w)'([^']+)'(?!\w)"""
 
 
 def words(text: str) -> list[str]:
-    """The words and numbers of a text as stems, in order: lower case, without plural and tense endings."""
-    return [stem(word) for word in re.findall(r"[a-zà-ÿ]+(?:'[a-z]+)?|\d+(?:[.,:]\d+)*", text.lower())]
+    """The words and numbers of a text as stems, in order."""
+    return [stem(word) for word in re.findall(_WORD, text.lower())]
 
 
 def terms(text: str) -> list[str]:
     """The stems that carry meaning, each once, in order."""
-    found = re.findall(r"[a-zà-ÿ]+(?:'[a-z]+)?|\d+(?:[.,:]\d+)*", text.lower())
+    found = re.findall(_WORD, text.lower())
     return list(dict.fromkeys(stem(word) for word in found if (word not in _STOP and len(word) > 1) or word.isdigit()))
-
-
-def stem(word: str) -> str:
-    """A word without its inflection: enough that "bookings", "booked" and "booking" meet."""
-    word = re.sub(r"'s?$|'\w+$", "", word)
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    for ending in ("ings", "ing", "edly", "ed", "es", "s", "ly", "e"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
-            word = word[: -len(ending)]
-            break
-    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls" else word
 
 
 def names(question: str) -> list[str]:

@@ -9,30 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
-
-from rapidfuzz import fuzz
 
 from omni_agent.perception.lite import kinds
 from omni_agent.perception.lite.kinds import Kind
 from omni_agent.perception.lite.screen_text import Passage, Period, shown, spoken
 from omni_agent.perception.lite.screens import screens
 from omni_agent.perception.lite.video_question import Asked, understand
+from omni_agent.perception.lite.video_search import Hit, Passages, new_value, spelled
 from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from omni_agent.perception.lite.embed import Embedder
     from omni_agent.perception.lite.ocr import Reader
 
 MOMENTS = 3
 CLOSE = 0.12  # scores this near the best are as good
-SAME_NAME = 84  # rapidfuzz partial ratio above which a name in the question stands in a text
-NEARBY = 8.0  # seconds around a sentence that belong to what is said there
 ENOUGH = 0.5  # share of the question's words, by rarity, that the evidence must know
 SURE = 0.62  # a cosine above which other words will do
 MIN_COSINE = 0.22
@@ -55,26 +47,14 @@ def look(
     said = spoken(segments)
     if not seen and not said:
         return Viewing(False, "", reason="no text can be read in this video and nobody speaks in it")
-    return _Search(understand(question), [*seen, *said], clip.duration, embedder).answer()
-
-
-@dataclass(frozen=True, slots=True)
-class _Hit:
-    """A passage with the reasons for its rank: `known` is the share of the question's words that it and its
-    surroundings hold, `own` that of the passage alone."""
-
-    passage: Passage
-    score: float
-    cosine: float
-    own: float
-    known: float
+    return _Search(understand(question), Passages([*seen, *said], embedder, memory), clip.duration).answer()
 
 
 class _Search:
     """One question to one video's passages."""
 
-    def __init__(self, asked: Asked, passages: list[Passage], duration: float, embedder: Embedder) -> None:
-        self.asked, self.passages, self.duration, self._embedder = asked, passages, duration, embedder
+    def __init__(self, asked: Asked, index: Passages, duration: float) -> None:
+        self.asked, self._index, self.passages, self.duration = asked, index, index.all, duration
 
     def answer(self) -> Viewing:
         asked = self.asked
@@ -99,71 +79,14 @@ class _Search:
 
     # --- ranking ------------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _stems(self) -> list[frozenset[str]]:
-        return [frozenset(kinds.words(passage.text)) for passage in self.passages]
-
-    @cached_property
-    def _vectors(self) -> npt.NDArray[np.float32]:
-        return self._embedder.embed([passage.text for passage in self.passages])
-
-    @cached_property
-    def _surroundings(self) -> list[frozenset[str]]:
-        """For each passage the words on the screens that show it, or said shortly before and after."""
-        by_screen: dict[int, set[str]] = {}
-        for passage, stems in zip(self.passages, self._stems, strict=True):
-            for number in passage.screens:
-                by_screen.setdefault(number, set()).update(stems)
-        around = []
-        for passage in self.passages:
-            if not passage.spoken:
-                around.append(frozenset().union(*(by_screen[number] for number in passage.screens)))
-                continue
-            near = (
-                stems
-                for other, stems in zip(self.passages, self._stems, strict=True)
-                if other.spoken and other.start < passage.end + NEARBY and other.end > passage.start - NEARBY
-            )
-            around.append(frozenset().union(*near))
-        return around
-
-    def _weights(self, terms: Sequence[str]) -> dict[str, float]:
-        """How much each word tells: rare ones most (inverse document frequency over passages)."""
-        from math import log
-
-        count = len(self.passages)
-        return {term: log(1 + count / (1 + sum(term in stems for stems in self._stems))) for term in terms}
-
-    def _share(self, weights: dict[str, float], stems: frozenset[str]) -> float:
-        total = sum(weights.values())
-        return sum(weight for term, weight in weights.items() if _among(term, stems)) / total if total else 0.0
-
-    def _hits(
-        self, text: str, terms: Sequence[str], spellings: Sequence[str], kind: Kind, chosen: Sequence[int]
-    ) -> list[_Hit]:
-        """The chosen passages by how well they answer `text`, best first."""
-        weights = self._weights(terms)
-        cosines = self._vectors @ self._embedder.embed([text])[0]
-        hits = []
-        for index in chosen:
-            passage, cosine = self.passages[index], float(cosines[index])
-            own = self._share(weights, self._stems[index])
-            known = self._share(weights, self._stems[index] | self._surroundings[index])
-            named = sum(_spelled(name, passage.text) for name in spellings) / len(spellings) if spellings else 0.0
-            score = cosine + 0.55 * own + 0.2 * known + 0.3 * named - 0.0006 * max(0, len(passage.text) - 100)
-            if kind is not Kind.ANY:
-                score += 0.5 * _new_value(kind, passage.text, self.asked.question) - 0.25
-            hits.append(_Hit(passage, score, cosine, own, known))
-        return sorted(hits, key=lambda hit: -hit.score)
-
-    def _ranked(self, within: tuple[float, float] | None) -> list[_Hit]:
+    def _ranked(self, within: tuple[float, float] | None) -> list[Hit]:
         asked = self.asked
         chosen = [
             index
             for index, passage in enumerate(self.passages)
             if (asked.channel == "either" or passage.spoken == (asked.channel == "said")) and _meets(passage, within)
         ]
-        hits = self._hits(asked.core, asked.terms, asked.names, asked.kind, chosen)
+        hits = self._index.search(asked.core, asked.terms, asked.names, asked.kind, chosen)
         edge = max(6.0, 0.12 * self.duration)
         if asked.scope == "end":
             hits = [hit for hit in hits if hit.passage.end >= self.duration - edge]
@@ -171,7 +94,7 @@ class _Search:
             hits = [hit for hit in hits if hit.passage.start <= edge]
         return hits
 
-    def _in_order(self, hits: list[_Hit]) -> list[_Hit]:
+    def _in_order(self, hits: list[Hit]) -> list[Hit]:
         """The earliest or the latest of the best, where the question asks for it."""
         near = [hit for hit in hits if hit.score >= hits[0].score - CLOSE]
         if self.asked.order == "first":
@@ -188,11 +111,11 @@ class _Search:
         terms, spellings = asked.terms, tuple(kinds.names(f"x {clause}"))
         said = bool(re.search(r"\b(?:say|says|said|mention|mentions|talks?|speaks?|explains?|tells?)\b", clause))
         chosen = [index for index, passage in enumerate(self.passages) if passage.spoken == said]
-        hits = self._hits(clause, terms, spellings, Kind.ANY, chosen)
+        hits = self._index.search(clause, terms, spellings, Kind.ANY, chosen)
         if not hits or (
             hits[0].own < ENOUGH
             and hits[0].cosine < SURE
-            and not any(_spelled(n, hits[0].passage.text) for n in spellings)
+            and not any(spelled(n, hits[0].passage.text) for n in spellings)
         ):
             return None
         return hits[0].passage
@@ -207,7 +130,7 @@ class _Search:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _titles(self, hits: list[_Hit], within: tuple[float, float] | None) -> list[_Hit]:
+    def _titles(self, hits: list[Hit], within: tuple[float, float] | None) -> list[Hit]:
         """Passages in the largest letters: those of the screens that the question speaks of."""
         asked = self.asked
         relevant = [hit for hit in hits if not hit.passage.spoken]
@@ -244,14 +167,14 @@ class _Search:
         shown_then = [p for p in self.passages if not p.spoken and any(q.start <= time < q.end for q in p.periods)]
         return max((max(p.screens) for p in shown_then), default=-1)
 
-    def _doubt(self, hit: _Hit) -> str:
+    def _doubt(self, hit: Hit) -> str:
         """Why the best passage is no answer; empty when it is one."""
         asked, text = self.asked, hit.passage.text
         blind = BLIND if asked.visual else ""
-        missing = [name for name in asked.names if not self._supported(name, hit.passage)]
+        missing = [name for name in asked.names if not self._index.near(name, hit.passage)]
         if missing:
             return blind or f"“{missing[0]}” is neither shown nor said where the rest of the question is"
-        if asked.kind is not Kind.ANY and not _new_value(asked.kind, text, asked.question):
+        if asked.kind is not Kind.ANY and not new_value(asked.kind, text, asked.question):
             kind = asked.kind.value.removeprefix("an ").removeprefix("a ")
             return blind or f"the nearest text, “{_short(text)}”, holds no {kind}"
         if asked.wanted in ("title",) and not asked.terms:
@@ -262,18 +185,7 @@ class _Search:
             return ""
         return blind or f"the nearest text, “{_short(text)}”, does not answer it"
 
-    def _supported(self, name: str, passage: Passage) -> bool:
-        if _spelled(name, passage.text):
-            return True
-        near = (
-            other
-            for other in self.passages
-            if (other.screens & passage.screens)
-            or (other.start < passage.end + NEARBY and other.end > passage.start - NEARBY)
-        )
-        return any(_spelled(name, other.text) for other in near)
-
-    def _found(self, hits: list[_Hit]) -> Viewing:
+    def _found(self, hits: list[Hit]) -> Viewing:
         best = hits[0]
         period = best.passage.periods[-1 if self.asked.order == "last" or self.asked.scope == "end" else 0]
         others = [
@@ -332,27 +244,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
-
-
-def _among(term: str, stems: frozenset[str]) -> bool:
-    if term in stems:
-        return True
-    return len(term) >= 5 and any(abs(len(other) - len(term)) <= 2 and fuzz.ratio(term, other) >= 88 for other in stems)
-
-
-def _spelled(name: str, text: str) -> bool:
-    """Whether a name stands in a text, small misreadings allowed; numbers and codes must be exact."""
-    name, text = name.lower(), text.lower()
-    if any(character.isdigit() for character in name) or len(name) < 4:
-        return re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", text) is not None
-    return fuzz.partial_ratio(name, text) >= SAME_NAME if len(text) >= len(name) - 1 else False
-
-
-def _new_value(kind: Kind, text: str, question: str) -> float:
-    """How well the text holds a value of this kind that the question itself does not already name (kinds.fit)."""
-    for name in kinds.names(question):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", text, flags=re.I)
-    return kinds.fit(kind, text)
 
 
 def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:

@@ -28,16 +28,18 @@ KEEP = 0.5  # what scores less after the second look is noise
 class Reader:
     """OCR. Loads its two networks (31 MB) with the first picture and keeps them."""
 
-    def read(self, picture: Picture) -> tuple[Line, ...]:
+    def read(self, picture: Picture, *, part_of: Picture | None = None) -> tuple[Line, ...]:
         """The text in a picture, one `Line` for each run of text, in reading order, with words and their boxes.
 
-        Boxes are fractions of the picture. A picture without text, or too small to hold any, gives ().
+        Boxes are fractions of the picture. A picture without text, or too small to hold any, gives (). One that was
+        cut out of another (`part_of`) is enlarged no more than that one would be.
         """
         import numpy as np
 
         if min(picture.width, picture.height) < 6:
             return ()
-        pixels = _fitted(np.ascontiguousarray(picture.pixels[:, :, ::-1]))  # the networks were trained on BGR
+        bgr = np.ascontiguousarray(picture.pixels[:, :, ::-1])  # the networks were trained on BGR
+        pixels = _fitted(bgr, (part_of or picture).pixels.shape)
         quads, crops = self._detect(pixels)
         if not quads:
             return ()
@@ -118,13 +120,13 @@ class Reader:
         return best[1], best[0], best[2]
 
 
-def _fitted(pixels: Pixels) -> Pixels:
-    """The picture at a size that the detector reads well."""
+def _fitted(pixels: Pixels, whole: tuple[int, ...]) -> Pixels:
+    """The picture at a size that the detector reads well, going by the shape of the whole that it belongs to."""
     import cv2
     import numpy as np
 
     height, width = pixels.shape[:2]
-    scale = min(MAX_SIDE / max(height, width), max(1.0, min(MAX_ZOOM, MIN_SIDE / min(height, width))))
+    scale = min(MAX_SIDE / max(height, width), max(1.0, min(MAX_ZOOM, MIN_SIDE / min(whole[:2]))))
     if scale == 1.0:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -158,7 +158,7 @@ class _Watcher:
         lines = [line for line in self.lines if not any(_touches(line.box, part, width, height) for part in parts)]
         for left, top, right, bottom in parts:
             cut = Picture(picture.pixels[top:bottom, left:right])
-            for line in self._reader.read(cut):
+            for line in self._reader.read(cut, part_of=picture):
                 x0, y0, x1, y1 = line.box.pixels(cut.width, cut.height)
                 box = Box.of_pixels(x0 + left, y0 + top, x1 + left, y1 + top, width, height)
                 lines.append(Line(line.text, box, line.score))

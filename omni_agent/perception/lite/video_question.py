@@ -8,6 +8,7 @@ from typing import Literal
 
 from omni_agent.perception.lite import kinds
 from omni_agent.perception.lite.kinds import Kind
+from omni_agent.perception.lite.questions import stem
 
 Channel = Literal["seen", "said", "either"]
 Wanted = Literal["text", "moment", "end", "duration", "title", "screen"]
@@ -65,7 +66,7 @@ message on-screen time moment point title titled called named heading first last
 start come comes happen happens kind exactly word words value line popup pop click clicked press pressed
 presenter presentation frame please give state stated according one name open opened opens type typed announce
 announced list listed"""
-_META = frozenset(kinds.stem(word) for word in _META_WORDS.split())
+_META = frozenset(stem(word) for word in _META_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
