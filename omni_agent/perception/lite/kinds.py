@@ -26,6 +26,7 @@ class Kind(Enum):
     PHONE = "a telephone number"
     VERSION = "a version"
     COLOUR = "a colour"
+    ERROR = "an error"
 
 
 _NUMBER_WORDS = (
@@ -40,6 +41,10 @@ _CURRENCY = r"dollars?|euros?|pounds?|cents?|usd|eur|gbp|chf|yen|francs?"
 
 _ASKED: tuple[tuple[Kind, str], ...] = (
     (Kind.EMAIL, r"\be-?mail\b"),
+    (
+        Kind.ERROR,
+        r"\b(?:what|which|how)\b.*\b(?:errors?|exceptions?|warnings?|fail(?:s|ed|ure)?|goes wrong|went wrong)\b",
+    ),
     (Kind.ADDRESS, r"\b(?:url|web ?site|web address|link|domain|homepage)\b"),
     (Kind.PHONE, r"\b(?:tele)?phone\b"),
     (Kind.VERSION, r"\b(?:what|which)\b.*\bversion\b|\bversion (?:number|of)\b"),
@@ -48,7 +53,7 @@ _ASKED: tuple[tuple[Kind, str], ...] = (
     (Kind.MONEY, r"\bhow much (?:does|do|did|is|are|was|were|will|would)\b.*\b(?:cost|pay|price|charge|worth|owe)"),
     (Kind.MONEY, r"\b(?:what|which)\b.*\b(?:price|costs?|salary|fee|revenue|turnover|budget)\b"),
     (Kind.TIME, r"\bat what time\b|\bwhat time\b|\bwhat hour\b"),
-    (Kind.DATE, r"\b(?:what|which) (?:date|day|year|month)\b|\bin what year\b|\bdate of\b"),
+    (Kind.DATE, r"\b(?:what|which) (?:day|year|month)\b|\b(?:what|which)\b.*\bdate\b|\bin what year\b"),
     (Kind.NUMBER, r"\bhow (?:many|much|old|long|far|big|large|high|fast|often|tall|wide)\b|\bwhat (?:number|amount)\b"),
     (Kind.NUMBER, r"\bwhat (?:is|was|are) the (?:\w+ ){0,3}(?:total|count|sum|score|size|number|amount|temperature)\b"),
     (Kind.PERSON, r"^(?:by )?who(?:m|se)?\b|\bby whom\b|\bwhat is the name of the (?:author|person|speaker)\b"),
@@ -58,7 +63,7 @@ _HOLDS: dict[Kind, str] = {
     Kind.NUMBER: rf"(?<![\w-])\d|\b(?:{_NUMBER_WORDS})\b",
     Kind.MONEY: rf"[$€£¥]|\b(?:{_CURRENCY})\b|\bfree\b|(?<![\w-])\d+[.,]\d\d\b",
     Kind.PERCENT: r"\d\s*(?:%|per ?cent)|\bper ?cent\b|\bhalf\b|\bquarter\b",
-    Kind.DATE: rf"\b(?:19|20)\d\d\b|\b(?:{_MONTH})\b|\b(?:{_DAY})s?\b|\d{{1,2}}[./-]\d{{1,2}}"
+    Kind.DATE: rf"(?<![\w-])(?:19|20)\d\d(?![\w-])|\b(?:{_MONTH})\b|\b(?:{_DAY})s?\b|\d{{1,2}}[./-]\d{{1,2}}"
     r"|\b(?:today|tomorrow|yesterday)\b",
     Kind.TIME: r"\d{1,2}[:.]\d\d|\b\d{1,2}\s*(?:am|pm|a\.m\.|p\.m\.|o'clock|h)\b|\b(?:noon|midnight|o'clock)\b",
     Kind.EMAIL: r"\S+\s?@\s?\S+\.\w+|\bat\b.+\bdot\b",
@@ -68,6 +73,9 @@ _HOLDS: dict[Kind, str] = {
     Kind.VERSION: r"\d+(?:\.\d+)+|\bv\.?\s?\d+|\bversion \w+|\b\d+\b",
     Kind.COLOUR: r"\b(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|cyan|magenta|gold"
     r"|silver|beige|turquoise|teal|navy|maroon)\b|#[0-9a-f]{6}\b",
+    Kind.ERROR: r"\b(?:error|exception|fail(?:ed|ure|s)?|fatal|denied|refused|not found|no such|can(?:no|')t|cannot"
+    r"|invalid|unable|traceback|warning|unknown|missing|does(?: not|n't) exist|not (?:allowed|permitted|possible"
+    r"|supported|available)|abort(?:ed)?|timed? ?out|try again|illegal|unexpected|required)|\w+error\b",
 }
 
 
@@ -77,12 +85,36 @@ def asked(question: str) -> Kind:
     return next((kind for kind, pattern in _ASKED if re.search(pattern, text)), Kind.ANY)
 
 
+# The words that name a kind: a text that holds the value need not hold them too.
+_NAMING: dict[Kind, str] = {
+    Kind.MONEY: "price prices cost costs pay pays paid charge worth much",
+    Kind.PERCENT: "percent percentage per cent",
+    Kind.DATE: "date dates day year month",
+    Kind.TIME: "time hour",
+    Kind.NUMBER: "number many much amount count",
+    Kind.PERSON: "name person",
+    Kind.EMAIL: "mail email address",
+    Kind.ADDRESS: "url website site web address link domain",
+    Kind.PHONE: "phone telephone number",
+    Kind.VERSION: "version number",
+    Kind.COLOUR: "colour color colours colors",
+    Kind.ERROR: "error errors message exception warning warnings fail fails failed failure wrong",
+}
+
+
+def naming(kind: Kind) -> frozenset[str]:
+    """The stems that only name this kind of value."""
+    return frozenset(stem(word) for word in _NAMING.get(kind, "").split())
+
+
 def fit(kind: Kind, text: str) -> float:
     """How well a text holds a value of this kind: 1 surely, 0.5 perhaps (a bare number may be a price), 0 not."""
     if kind is Kind.ANY:
         return 1.0
     if kind is Kind.PERSON:
-        return 1.0 if re.search(r"\b[A-Z][a-zà-ÿ]+\b", text) else 0.0
+        if re.search(r"\b[A-Z][a-zà-ÿ'-]+ (?:[a-z]{2,3} |[A-Z]\. ){0,2}[A-Z][a-zà-ÿ'-]+", text):
+            return 1.0
+        return 0.5 if re.search(r"(?<=[\w,:] )[A-Z][a-zà-ÿ]+\b|^[A-Z][a-zà-ÿ]+$", text) else 0.0
     if re.search(_HOLDS[kind], text.lower()):
         return 1.0
     return 0.5 if kind is Kind.MONEY and re.search(r"(?<![\w.,-])\d{2,}(?![\w:-])", text) else 0.0

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
 MOMENTS = 3
 CLOSE = 0.12  # scores this near the best are as good
+FAR = 0.2  # and one this far below may still answer where the better ones do not
+TRIED = 5
 ENOUGH = 0.5  # share of the question's words, by rarity, that the evidence must know
 SURE = 0.62  # a cosine above which other words will do
 MIN_COSINE = 0.22
+ALL_BUT, NEARLY_ALL, SOME = 0.75, 0.9, 0.4  # shares of the question's words that outweigh a low cosine
+RESULT_LINES = 3  # lines below a command or a heading that are quoted with it
+_PROMPT = r"\S{0,40}[$#>❯](?:\s|$)"
 BLIND = (
     "the embedded engine reads text and hears speech; it does not understand pictures, and no text or voice says this"
 )
@@ -72,10 +77,10 @@ class _Search:
         if not hits:
             return self._no("nothing is shown or said there")
         hits = self._in_order(hits)
-        reason = self._doubt(hits[0])
-        if reason:
-            return self._no(reason)
-        return self._found(hits)
+        for number, hit in enumerate(hits[:TRIED]):
+            if hit.score >= hits[0].score - FAR and not self._doubt(hit):
+                return self._found(hits[number:])
+        return self._no(self._doubt(hits[0]))
 
     # --- ranking ------------------------------------------------------------------------------------------------------
 
@@ -145,7 +150,8 @@ class _Search:
         there = [hit for hit in relevant if number in hit.passage.screens and hit.passage.top < 0.6]
         largest = max((hit.passage.size for hit in there), default=0.0)
         tall = [hit for hit in there if hit.passage.size > 0.85 * largest]
-        return sorted(tall, key=lambda hit: (round(hit.passage.top, 2), -len(hit.passage.text)))
+        tall.sort(key=lambda hit: (round(hit.passage.top, 2), -len(hit.passage.text)))
+        return tall
 
     def _what_is_there(self, anchor: Passage) -> Viewing:
         """What is said, or what else the screen shows, while the anchor is there."""
@@ -154,7 +160,7 @@ class _Search:
             window = self._window(anchor)
             there = [p for p in self.passages if p.spoken and _meets(p, window)]
         else:
-            number = max(anchor.screens, default=-1) if not anchor.spoken else self._screen_at(period.start)
+            number = self._screen_at(period.start) if anchor.spoken else self._fullest(anchor)
             there = [p for p in self.passages if number in p.screens and p is not anchor]
             there = _apart(there, anchor)
         text = " ".join(passage.text for passage in there)[:400]
@@ -162,6 +168,10 @@ class _Search:
             return self._no(f"nothing is {'said' if self.asked.channel == 'said' else 'shown'} there besides")
         moment = Moment(period.start, period.end, period.at, _seen(anchor, text), self._said_at(period))
         return Viewing(True, text, (moment,), 0.6)
+
+    def _fullest(self, anchor: Passage) -> int:
+        """The screen with the most text among those that show the anchor: a slide when all of it is there."""
+        return max(anchor.screens, key=lambda n: sum(len(p.text) for p in self.passages if n in p.screens))
 
     def _screen_at(self, time: float) -> int:
         shown_then = [p for p in self.passages if not p.spoken and any(q.start <= time < q.end for q in p.periods)]
@@ -179,9 +189,11 @@ class _Search:
             return blind or f"the nearest text, “{_short(text)}”, holds no {kind}"
         if asked.wanted in ("title",) and not asked.terms:
             return ""
-        if hit.cosine >= SURE or (hit.known >= ENOUGH and hit.cosine >= MIN_COSINE) or not asked.terms:
+        if hit.cosine >= SURE or hit.own >= ALL_BUT or not asked.terms:
             return ""
-        if hit.own >= 0.75:
+        if hit.known >= ENOUGH and hit.cosine >= MIN_COSINE:
+            return ""
+        if hit.known >= NEARLY_ALL and hit.own >= SOME and asked.kind is not Kind.ANY:
             return ""
         return blind or f"the nearest text, “{_short(text)}”, does not answer it"
 
@@ -203,7 +215,7 @@ class _Search:
         return Viewing(True, self._worded(best.passage, period), tuple(moments), round(confidence, 3))
 
     def _worded(self, passage: Passage, period: Period) -> str:
-        quote = _short(passage.text, 300)
+        quote = _short(self._with_result(passage), 300)
         if self.asked.wanted == "duration":
             return (
                 f"{period.end - period.start:.1f} seconds, from {clock(period.start)} to {clock(period.end)}: “{quote}”"
@@ -215,6 +227,29 @@ class _Search:
         if self.asked.wanted == "moment":
             return f"{clock(period.start)}: “{quote}”"
         return quote
+
+    def _with_result(self, passage: Passage) -> str:
+        """The passage; where it says nothing that the question does not, or is a command, with what stands below."""
+        asked = frozenset(kinds.words(self.asked.question))
+        fresh = [term for term in kinds.terms(passage.text) if term not in asked]
+        if passage.box is None or self.asked.wanted != "text" or (fresh and not re.match(_PROMPT, passage.text)):
+            return passage.text
+        number, text, box = max(passage.screens), passage.text, passage.box
+        for _ in range(RESULT_LINES):
+            below = [
+                p
+                for p in self.passages
+                if number in p.screens
+                and p.box is not None
+                and p.box.height < 1.5 * p.size
+                and 0 < p.box.center[1] - box.y1 < 2.5 * p.size
+                and abs(p.box.x0 - box.x0) < 4 * p.size
+            ]
+            following = min(below, key=lambda p: (round(p.top, 2), -len(p.text)), default=None)
+            if following is None or following.box is None or re.match(_PROMPT, following.text):
+                break
+            text, box = f"{text} {following.text}", following.box
+        return text
 
     def _moment(self, passage: Passage, period: Period) -> Moment:
         if passage.spoken:

@@ -64,8 +64,8 @@ appears appeared text written see seen say says said mention mentions mentioned 
 voice talk talks spoken speak hear heard tell tells read reads slide slides page dialog dialogue window
 message on-screen time moment point title titled called named heading first last final finally end beginning
 start come comes happen happens kind exactly word words value line popup pop click clicked press pressed
-presenter presentation frame please give state stated according one name open opened opens type typed announce
-announced list listed"""
+presenter presentation frame please give state stated according one name open opened opens type typed print
+printed prints output command commands run runs execute executed announce announced list listed"""
 _META = frozenset(stem(word) for word in _META_WORDS.split())
 
 
@@ -103,9 +103,10 @@ def understand(question: str) -> Asked:
     elif relation is not None and wanted == "text" and not _terms(text) and not kinds.names(text):
         wanted = "screen"
     kind = Kind.ANY if wanted in ("moment", "end", "duration") else kinds.asked(text)
+    terms = tuple(term for term in _terms(text) if term not in kinds.naming(kind))
     return Asked(
         question, text, _channel(lower), wanted, kind, _order(lower), scope, relation, anchor, span,
-        tuple(kinds.names(text)), tuple(_terms(text)), bool(re.search(_VISUAL, lower)),
+        tuple(kinds.names(text)), terms, bool(re.search(_VISUAL, lower)),
         bool(re.search(r"\b(?:click|press|push|tapp?|hit|chosen?|select)\w*", lower)),
     )  # fmt: skip
 
