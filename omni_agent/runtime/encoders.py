@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from omni_agent.errors import EngineError
 from omni_agent.runtime import audio_features, evs, images, video
@@ -24,6 +25,10 @@ from omni_agent.runtime.projector import SOUND_NAMES, VISION_NAMES, projector
 from omni_agent.runtime.vision import PATCHES_AT_ONCE, Patches, VisionTower, merge, passes
 
 CLIPS_AT_ONCE = 16  # of 30 seconds: about 1.5 GB of activations at full size, nearly all in the first convolution
+
+# Without cuDNN's attention: it builds a plan for every new length (others measured 0.4 s each with torch 2.11,
+# modelscope/FunASR#3704), and pictures and the tails of recordings nearly always have a new one.
+ANY_LENGTH = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 SKIPPED = {  # parts of a tensor's name -> why nothing of it is loaded
     "vision_model.radio_model.input_conditioner.": "pictures are normalised before the tower, once",
@@ -108,7 +113,9 @@ class Encoders:
     def _projected(self, patches: Iterable[Patches]) -> Iterator[torch.Tensor]:
         """[count, tokens, hidden] for each piece that the passes make, in order."""
         for batch in passes(patches, PATCHES_AT_ONCE):
-            for features in self.parts["vision_model.radio_model.model."](batch):
+            with sdpa_kernel(ANY_LENGTH, set_priority=True):
+                seen = self.parts["vision_model.radio_model.model."](batch)
+            for features in seen:
                 yield self.parts["mlp1."](merge(features))
 
     def recordings(self, recordings: Sequence[npt.NDArray[np.float32]]) -> list[torch.Tensor]:
@@ -131,6 +138,7 @@ class Encoders:
         """Each clip's tokens [n, hidden]."""
         assert self.sound is not None
         features, lengths = audio_features.log_mel(clips, self.sound, self.device)
-        encoded = self.parts["sound_encoder.encoder."](features, lengths)
+        with sdpa_kernel(ANY_LENGTH, set_priority=True):
+            encoded = self.parts["sound_encoder.encoder."](features, lengths)
         projected: torch.Tensor = self.parts["sound_projection."](torch.cat(encoded))
         return projected.split([len(clip) for clip in encoded])
