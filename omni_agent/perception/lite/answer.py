@@ -90,9 +90,21 @@ def absent(question: Question, best: Hit) -> str:
     missing = [term.word for term in question.terms if term.literal and term.stem not in best.around]
     if missing:
         return f"no passage about this names {_listed(missing)}"
+    if best.unit.cells and not _speaks_of(question, best):
+        return "no table row is about what is asked"
     if best.score < CLOSE or (best.near < FEW_TERMS and best.cosine < ALIKE):
         return "no passage is close enough to the question"
     return ""
+
+
+def _speaks_of(question: Question, hit: Hit) -> bool:
+    """Whether the question shares a word with what a row is about: its label or its cells of words."""
+    terms = {term.stem for term in question.terms}
+    return any(
+        terms & set(stems(cell.text))
+        for index, cell in enumerate(hit.unit.cells)
+        if index == 0 or not tables.is_value(cell.text)
+    )
 
 
 _WANTED = {

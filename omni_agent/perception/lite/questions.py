@@ -15,7 +15,7 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
         "money",
         r"how much (money|does it cost|did .* cost|is .* paid)|\b(price|cost|fee|salary|revenue|budget|profit)s?\b",
     ),
-    ("date", r"^(on |in |since |by |until )?(when|(what|which) (year|date|day|month)|how (old|long ago))\b|\bdate\b"),
+    ("date", r"^(on |in |since |by |until )?(when|(what|which) (year|date|day|month)|how long ago)\b|\bdate\b"),
     ("number", r"\bhow (many|much|long|large|big|far|fast|high|deep|wide|tall|often|heavy|old)\b|\bnumber of\b"),
     ("number", r"\b(percentage|percent|proportion|share|rate|ratio|total|average|mean|median|population|amount)\b"),
     ("number", r"\b(what|which) (size|length|width|height|age|version|port|value|weight|distance|version number)\b"),
@@ -25,6 +25,7 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
 )
 
 _STOP_WORDS = """
+    he she his her him we us more
     a about according an and any are as at be been being by called can could described did do document does each
     file for from give given had happen happens has have how i if in into is it its itself kind list long many
     may me mean means mentioned much must name of often on one or our page please report say says shall should
@@ -33,6 +34,9 @@ _STOP_WORDS = """
 """
 _STOP = frozenset(_STOP_WORDS.split())  # words that any question may have
 
+_BOUND = re.compile(
+    r"\b(more|less|fewer|greater|younger|older|other) than $|\b(over|under|at least|at most) $", re.IGNORECASE
+)
 _MONTH = r"(January|February|March|April|May|June|July|August|September|October|November|December|" + (
     r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)"
 )
@@ -47,6 +51,7 @@ _MONEY = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"\b[A-Z][\w’'.-]+(\s+(van|von|de|der|la|[A-Z][\w’'.-]*))+|(?<=[a-z,] )[A-Z][a-z]{2,}\b")
+_PATH = re.compile(r"(?<!\w)~?/\w")
 _DAY = re.compile(
     rf"\b\d{{1,2}}(st|nd|rd|th)?,?\s+(of\s+)?{_MONTH}\b|\b{_MONTH}\s+\d{{1,2}}\b|\d{{1,4}}[./-]\d{{1,2}}[./-]\d",
     re.IGNORECASE,
@@ -85,13 +90,9 @@ def understand(text: str) -> Question:
         if not word or word.casefold() in _STOP:
             continue
         proper = word[0].isupper() and position > 0
-        literal = (
-            proper
-            or word.casefold() in _MEASURES
-            or any(c.isdigit() for c in word)
-            or stem(word) in quoted
-            or match[0].startswith("-")
-        )
+        number = any(c.isdigit() for c in word) and _BOUND.search(text[: match.start()]) is None
+        named = proper or number or stem(word) in quoted or match[0].startswith("-")
+        literal = named or word.casefold() in _MEASURES
         terms.setdefault(stem(word), Term(stem(word), word, literal))
     return Question(text, kind, tuple(terms.values()))
 
@@ -106,7 +107,9 @@ def holds(question: Question, text: str) -> bool:
         return _DAY.search(text) is not None
     if question.kind == "date":
         return _DATE.search(text) is not None
-    if question.kind == "person":
+    if question.kind == "place" and _PATH.search(text):
+        return True
+    if question.kind in ("person", "place"):
         known = set(stems(question.text))
         return any(not known & set(stems(match[0])) for match in _NAME.finditer(text))
     return True
