@@ -41,7 +41,9 @@ def cells(line: Line) -> list[tuple[Word, ...]]:
     letter = _letter(words)
     found: list[list[Word]] = [[words[0]]]
     for word in words[1:]:
-        if word.box.x0 - found[-1][-1].box.x1 > CELL_GAP * letter:
+        last = found[-1][-1]
+        figures = _FIGURE.fullmatch(word.text) and _FIGURE.fullmatch(last.text)
+        if word.box.x0 - last.box.x1 > (FIGURE_GAP if figures else CELL_GAP) * letter:
             found.append([])
         found[-1].append(word)
     return [tuple(cell) for cell in found]
@@ -50,6 +52,8 @@ def cells(line: Line) -> list[tuple[Word, ...]]:
 _LEADER = re.compile(r"[.·_…]+")  # the dots that lead the eye from a label to its value
 
 
+_FIGURE = re.compile(r"[($€£-]*\d[\d.,]*\d[)%]*")
+FIGURE_GAP = 0.9  # two numbers side by side are two cells sooner than two words are
 CELL_GAP = 2.0  # in widths of an average letter: a space is about 0.5 of one, in justified prose seldom more than 1.5
 
 

@@ -53,7 +53,7 @@ def split(lines: Sequence[Line]) -> Iterator[Table | Line | None]:
         if _is_contents(block):
             yield None
         else:
-            yield _table(block, _caption(lines[max(0, at - 3) : at], lines[end : end + 2]))
+            yield _table(block, _caption(lines[max(0, at - 6) : at], lines[end : end + 2]))
         at = end
 
 

@@ -102,6 +102,9 @@ def _blocks(rows: Sequence[Line]) -> Iterator[list[Line] | tables.Table]:
 _BULLET = re.compile(r"([•●▪◦‣–*·-]|\(?\d{1,2}[.)]|\(?[a-z]\)|\[\d+\])\s")
 
 
+_CAPTION = re.compile(r"(Table|Tab\.|Figure|Fig\.|Exhibit|Schedule)\s+[\dIVX]")
+
+
 def _paragraphs(lines: Sequence[Line]) -> Iterator[list[Line]]:
     if not lines:
         return
@@ -116,6 +119,7 @@ def _paragraphs(lines: Sequence[Line]) -> Iterator[list[Line]]:
             or line.box.y0 - last.box.y1 > 0.75 * height
             or abs(_height(line) - height) > 0.25 * height
             or _BULLET.match(line.text) is not None
+            or (short and _CAPTION.match(last.text) is not None)
             or (
                 short
                 and (last.text.rstrip()[-1:] in ".!?:" or (line.text[:1].isupper() and len(last.text.split()) < 9))
