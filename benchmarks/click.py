@@ -27,7 +27,7 @@ from benchmarks.browser import Browser, served
 from omni_agent.errors import OmniError
 from omni_agent.media.files import write
 from omni_agent.media.image import of_pillow
-from omni_agent.perception.lite.locate import locate
+from omni_agent.perception.lite.locate import Scene, seek
 from omni_agent.perception.lite.ocr import Reader
 from omni_agent.settings import load
 from omni_agent.tools import cache
@@ -87,10 +87,10 @@ def main() -> None:
         for name, page in pages.items():
             picture, boxes = rendered(browser, name, page, corpus["packages"], chosen.pictures)
             lines, reading = read(reader, picture)
-            seen = Seen(lines)
+            scene = Scene(picture, Seen(lines))  # type: ignore[arg-type]
             print(f"{name}: {len(lines)} lines read in {reading:.1f} s", file=sys.stderr)
             for target, box in zip(page["targets"], boxes, strict=True):
-                outcomes.append(judged(name, page["split"], target, box, picture, seen, reading))
+                outcomes.append(judged(name, page["split"], target, box, scene, reading))
     report(outcomes, complete=not (chosen.split or chosen.pages))
 
 
@@ -116,14 +116,14 @@ def read(reader: Reader, picture: Picture) -> tuple[tuple[Line, ...], float]:
 
 
 def judged(
-    page: str, split: str, target: dict[str, Any], box: list[float] | None, picture: Picture, seen: Seen, reading: float
+    page: str, split: str, target: dict[str, Any], box: list[float] | None, scene: Scene, reading: float
 ) -> dict[str, Any]:
     """What omni and the naive way made of one target."""
     began = time.perf_counter()
-    sighting = locate(target["target"], picture, seen)  # type: ignore[arg-type]
+    sighting, picture = seek(target["target"], scene), scene.picture
     took = time.perf_counter() - began
     best = sighting.candidates[0] if sighting.found else None
-    naive = best_string_match(target["target"], seen.read(picture))
+    naive = best_string_match(target["target"], scene.lines)
     return {
         "page": page,
         "split": split,

@@ -74,7 +74,11 @@ class Scene:
 
 def locate(target: str, picture: Picture, reader: Reader) -> Sighting:
     """The place that `target` names in the picture, best first; or `found=False`, the reason and the near misses."""
-    scene = Scene(picture, reader)
+    return seek(target, Scene(picture, reader))
+
+
+def seek(target: str, scene: Scene) -> Sighting:
+    """The same in a scene that may have been looked at before: many targets in one picture cost one reading."""
     best: list[Place] = []
     for reading in readings(target):
         places = _settled(reading, _places(reading, scene), scene)
