@@ -70,7 +70,7 @@ _HOLDS: dict[Kind, str] = {
     Kind.ADDRESS: r"https?:|www\.|\b[\w-]+\.(?:com|org|net|io|dev|de|edu|gov|eu|uk|fr|info|html?)\b"
     r"|\bdot (?:com|org)\b",
     Kind.PHONE: r"\+?\(?\d(?:[ ()/.-]{0,2}\d){6,}",
-    Kind.VERSION: r"\d+(?:\.\d+)+|\bv\.?\s?\d+|\bversion \w+|\b\d+\b",
+    Kind.VERSION: r"\bv\.?\s?\d+|\bversion:? ?\w*\d|\brelease \d",
     Kind.COLOUR: r"\b(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|cyan|magenta|gold"
     r"|silver|beige|turquoise|teal|navy|maroon)\b|#[0-9a-f]{6}\b",
     Kind.ERROR: r"\b(?:error|exception|fail(?:ed|ure|s)?|fatal|denied|refused|not found|no such|can(?:no|')t|cannot"
@@ -82,6 +82,8 @@ _HOLDS: dict[Kind, str] = {
 def asked(question: str) -> Kind:
     """The kind of value that this question asks for; ANY where every text may answer."""
     text = question.lower().strip()
+    if re.search(r"\b(?:called|named)\s*\??$", text):
+        return Kind.ANY
     return next((kind for kind, pattern in _ASKED if re.search(pattern, text)), Kind.ANY)
 
 
@@ -117,6 +119,8 @@ def fit(kind: Kind, text: str) -> float:
         return 0.5 if re.search(r"(?<=[\w,:] )[A-Z][a-zà-ÿ]+\b|^[A-Z][a-zà-ÿ]+$", text) else 0.0
     if re.search(_HOLDS[kind], text.lower()):
         return 1.0
+    if kind is Kind.VERSION and re.search(r"\d+(?:\.\d+)+|\b\d+\b", text):
+        return 0.5
     return 0.5 if kind is Kind.MONEY and re.search(r"(?<![\w.,-])\d{2,}(?![\w:-])", text) else 0.0
 
 

@@ -91,7 +91,7 @@ class _Search:
             for index, passage in enumerate(self.passages)
             if (asked.channel == "either" or passage.spoken == (asked.channel == "said")) and _meets(passage, within)
         ]
-        hits = self._index.search(asked.core, asked.terms, asked.names, asked.kind, chosen)
+        hits = self._index.search(asked.core, asked.terms, asked.names, asked.kind, chosen, asked.weak)
         edge = max(6.0, 0.12 * self.duration)
         if asked.scope == "end":
             hits = [hit for hit in hits if hit.passage.end >= self.duration - edge]
@@ -102,7 +102,7 @@ class _Search:
     def _in_order(self, hits: list[Hit]) -> list[Hit]:
         """The earliest or the latest of the best, where the question asks for it."""
         near = [hit for hit in hits if hit.score >= hits[0].score - CLOSE]
-        if self.asked.order == "first":
+        if self.asked.order == "first" or (self.asked.wanted == "moment" and not self.asked.order):
             near.sort(key=lambda hit: hit.passage.start)
         elif self.asked.order == "last":
             near.sort(key=lambda hit: -hit.passage.end)

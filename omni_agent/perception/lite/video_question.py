@@ -71,7 +71,8 @@ _META = frozenset(stem(word) for word in _META_WORDS.split())
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question taken apart. `core` is what is looked for, without the words about time and place in the video."""
+    """A question taken apart. `core` is what is looked for, without the words about time and place in the video;
+    `terms` are its words that the evidence must know, `weak` those that may only speak of the video as such."""
 
     question: str
     core: str
@@ -85,6 +86,7 @@ class Asked:
     span: tuple[float, float] | None
     names: tuple[str, ...]
     terms: tuple[str, ...]
+    weak: tuple[str, ...]
     visual: bool
     pressed: bool
 
@@ -104,9 +106,10 @@ def understand(question: str) -> Asked:
         wanted = "screen"
     kind = Kind.ANY if wanted in ("moment", "end", "duration") else kinds.asked(text)
     terms = tuple(term for term in _terms(text) if term not in kinds.naming(kind))
+    weak = tuple(term for term in kinds.terms(text) if term not in terms)
     return Asked(
         question, text, _channel(lower), wanted, kind, _order(lower), scope, relation, anchor, span,
-        tuple(kinds.names(text)), terms, bool(re.search(_VISUAL, lower)),
+        tuple(kinds.names(text)), terms, weak, bool(re.search(_VISUAL, lower)),
         bool(re.search(r"\b(?:click|press|push|tapp?|hit|chosen?|select)\w*", lower)),
     )  # fmt: skip
 

@@ -48,10 +48,16 @@ class Passages:
         self._embedder, self._memory = embedder, memory
 
     def search(
-        self, text: str, terms: Sequence[str], names: Sequence[str], kind: Kind, chosen: Sequence[int]
+        self,
+        text: str,
+        terms: Sequence[str],
+        names: Sequence[str],
+        kind: Kind,
+        chosen: Sequence[int],
+        weak: Sequence[str] = (),
     ) -> list[Hit]:
         """The chosen passages (by index) in the order in which they may answer `text`, best first."""
-        weights = self._weights(terms)
+        weights, weaker = self._weights(terms), self._weights(weak)
         cosines = self._vectors @ self._embedder.embed([text])[0]
         hits = []
         for index in chosen:
@@ -61,6 +67,7 @@ class Passages:
             named = sum(spelled(name, passage.text) for name in names) / len(names) if names else 0.0
             # Weights chosen on the questions of split `tune` of benchmarks/data/watch.json.
             score = cosine + 0.55 * own + 0.2 * known + 0.3 * named - 0.0006 * max(0, len(passage.text) - 100)
+            score += 0.15 * _share(weaker, self._stems[index])
             if kind is not Kind.ANY:
                 score += 0.5 * new_value(kind, passage.text, text) - 0.25
             hits.append(Hit(passage, score, cosine, own, known))
