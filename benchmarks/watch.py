@@ -194,6 +194,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("rapidocr", "onnxruntime", "faster-whisper", "av", "bm25s")},
     }  # fmt: skip
     out = HERE / "results" / f"watch{'-' + chosen.split if chosen.split else ''}.json"
+    out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(out)
 

@@ -65,11 +65,12 @@ def spoken(segments: Sequence[Segment]) -> list[Passage]:
 
 def shown(screens: Sequence[Screen], duration: float) -> list[Passage]:
     """Every line, row and paragraph that the screens show, each once, with all its periods; in order of appearance."""
+    ends = [*(screen.start for screen in screens[1:]), max(duration, screens[-1].start)] if screens else []
     tracks = _Tracks()
     where: dict[tuple[int, ...], list[int]] = defaultdict(list)
     boxes: dict[tuple[int, ...], tuple[Box, float]] = {}
     for number, screen in enumerate(screens):
-        seen = tracks.follow(number, screen)
+        seen = tracks.follow(screen, ends[number] - screen.start)
         for group in _groups(seen):
             key = tuple(track for track, _ in group)
             where[key].append(number)
@@ -77,7 +78,6 @@ def shown(screens: Sequence[Screen], duration: float) -> list[Passage]:
             for _, line in group[1:]:
                 box = box.union(line.box)
             boxes.setdefault(key, (box, max(line.box.height for _, line in group)))
-    ends = [*(screen.start for screen in screens[1:]), max(duration, screens[-1].start)] if screens else []
     passages = []
     for key, numbers in where.items():
         text = _text([tracks.text(track) for track in key])
@@ -97,7 +97,7 @@ class _Tracks:
         self._readings: list[dict[str, float]] = []
         self._recent: list[list[tuple[int, Line]]] = []
 
-    def follow(self, number: int, screen: Screen) -> list[tuple[int, Line]]:
+    def follow(self, screen: Screen, seconds: float) -> list[tuple[int, Line]]:
         """The track of each line of a screen; new ones where nothing like it was there before."""
         seen = []
         for line in screen.lines:
@@ -109,7 +109,7 @@ class _Tracks:
                 self._readings.append({})
             self._exact[line.text] = track
             readings = self._readings[track]
-            readings[line.text] = readings.get(line.text, 0.0) + line.score
+            readings[line.text] = readings.get(line.text, 0.0) + line.score * max(0.1, seconds)
             seen.append((track, line))
         self._recent = [*self._recent[1 - RECENT :], seen]
         return seen
@@ -167,7 +167,7 @@ def _rows(seen: Sequence[tuple[int, Line]]) -> list[list[tuple[int, Line]]]:
 
 
 def _paragraphs(seen: Sequence[tuple[int, Line]]) -> Iterator[list[tuple[int, Line]]]:
-    """Lines of one size that stand close under each other from the same left edge, at most eight."""
+    """Lines of one size that stand close under each other, flush left or centred, at most eight."""
     cells = {id(item[1]) for row in _rows(seen) if len(row) > 1 for item in row if len(item[1].text) < CELL}
     left = [item for item in seen if id(item[1]) not in cells]
     left.sort(key=lambda item: (item[1].box.y0, item[1].box.x0))
@@ -189,7 +189,7 @@ def _goes_on(above: Box, below: Box) -> bool:
     return (
         min(above.height, below.height) > 0.7 * height
         and 0 < below.center[1] - above.center[1] < 1.9 * height
-        and abs(above.x0 - below.x0) < 1.2 * height
+        and min(abs(above.x0 - below.x0), abs(above.center[0] - below.center[0])) < 1.2 * height
     )
 
 

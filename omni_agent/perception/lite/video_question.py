@@ -16,8 +16,8 @@ Relation = Literal["during", "after", "before"]
 Scope = Literal["beginning", "end", ""]
 
 _SAID = (
-    r"\b(?:say|says|said|saying|mention(?:s|ed)?|narrat(?:or|es?|ion)|speaker|speak(?:s|ing)?|spoken|spoke"
-    r"|talk(?:s|ed|ing)?|hear[ds]?|voice|tells?|told|announce[sd]?)\b"
+    r"\b(?:say|says|said|saying|mention(?:s|ed)?|narrat(?:or|es?|ion)|speak(?:s|ing)?|spoken|spoke"
+    r"|talk(?:s|ed|ing)?|hear[ds]?|tells?|told|announce[sd]?)\b"
 )
 _THINGS = (
     "slide|screen|page|dialog(?:ue)?|window|message|error|sign|text|title|heading|label|button|banner|caption"
