@@ -11,8 +11,17 @@ Make = Callable[..., Tensor]
 """`make(*shape, dtype=None)`: an uninitialised tensor on the model's device, of the model's dtype unless named."""
 
 
+def fast(tensor: Tensor) -> bool:
+    """Whether the Triton kernels serve this tensor: half precision on a GPU. fp32 is for checking and runs plain."""
+    return tensor.is_cuda and tensor.dtype.itemsize == 2
+
+
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """x / rms(x) * weight over the last axis, computed in fp32, in the dtype of `weight`."""
+    if fast(weight) and x.ndim == 2:
+        from omni_agent.runtime.kernels import norms
+
+        return norms.rms_norm(x, weight, eps)
     x = x.float()
     return (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * weight.float()).to(weight.dtype)
 
@@ -20,8 +29,12 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 def gated_group_norm(y: Tensor, gate: Tensor, weight: Tensor, groups: int, eps: float) -> Tensor:
     """y * silu(gate) first, then RMSNorm in `groups` equal groups of the last axis, then the weight.
 
-    y, gate [..., W], weight [W] -> [..., W] in the dtype of `weight`.
+    y, gate [T, W], weight [W] -> [T, W] in the dtype of `weight`.
     """
+    if fast(weight) and groups & (groups - 1) == 0:
+        from omni_agent.runtime.kernels import norms
+
+        return norms.gated_group_norm(y, gate, weight, groups, eps)
     y = y.float() * torch.nn.functional.silu(gate.float())
     grouped = y.unflatten(-1, (groups, -1))
     grouped = grouped * torch.rsqrt(grouped.square().mean(-1, keepdim=True) + eps)

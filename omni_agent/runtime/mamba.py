@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.config import TextConfig
-from omni_agent.runtime.layers import Make, bmm_fp32, gated_group_norm
+from omni_agent.runtime.layers import Make, bmm_fp32, fast, gated_group_norm
 
 
 class Mamba:
@@ -52,10 +52,10 @@ class Mamba:
         """x [T, hidden] after the sequence in `slot` -> [T, hidden]; its state moves on."""
         config = self.config
         gate, inputs, dt = self._split(F.linear(x, self.in_proj))
-        window = torch.cat([cache.conv_window(self.index, slot, config.conv_width), inputs])
+        before = cache.conv_window(self.index, slot, config.conv_width)
         cache.store_conv(self.index, slot, inputs)
-        mixed = causal_conv(window, self.conv_weight, self.conv_bias)
-        y, state = scan()(*self._arguments(mixed, dt), cache.state[self.index, slot], config.chunk_size)
+        mixed = causal_conv(before, inputs, self.conv_weight, self.conv_bias)
+        y, state = scan(config, mixed)(*self._arguments(mixed, dt), cache.state[self.index, slot], config.chunk_size)
         cache.state[self.index, slot] = state
         y = gated_group_norm(y.flatten(1), gate, self.norm, config.num_groups, config.norm_eps)
         return F.linear(y, self.out_proj)
@@ -93,9 +93,13 @@ class Mamba:
         return x, dt, -self.a_log.exp(), b.unflatten(-1, groups), c.unflatten(-1, groups), self.d
 
 
-def causal_conv(window: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """SiLU of the depthwise convolution: window [width - 1 + T, channels], weight [channels, 1, width] -> [T, ...]."""
-    out = F.conv1d(window.T[None], weight, bias, groups=weight.shape[0])[0].T
+def causal_conv(before: Tensor, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """SiLU of the depthwise convolution: before [width - 1, C], inputs [T, C], weight [C, 1, width] -> [T, C]."""
+    if fast(inputs):
+        from omni_agent.runtime.kernels import conv
+
+        return conv.causal_conv(before, inputs, weight, bias)
+    out = F.conv1d(torch.cat([before, inputs]).T[None], weight, bias, groups=weight.shape[0])[0].T
     return F.silu(out)
 
 
@@ -180,8 +184,17 @@ def mamba_ssm_scan(
 
 
 @functools.cache
-def scan() -> Callable[..., tuple[Tensor, Tensor]]:
-    """mamba-ssm's scan where it is installed and there is a GPU for it, ours otherwise."""
-    if torch.cuda.is_available() and importlib.util.find_spec("mamba_ssm") is not None:
+def _has_mamba_ssm() -> bool:
+    return importlib.util.find_spec("mamba_ssm") is not None
+
+
+def scan(config: TextConfig, mixed: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The fastest scan for this model and device: mamba-ssm's where it is installed, our kernels, plain torch."""
+    if mixed.is_cuda and _has_mamba_ssm():
         return mamba_ssm_scan
+    sizes = (config.mamba_head_dim, config.state_size, config.chunk_size)
+    if fast(mixed) and all(size >= 16 and size & (size - 1) == 0 for size in sizes):
+        from omni_agent.runtime.kernels import ssd_scan
+
+        return ssd_scan.chunk_scan
     return chunk_scan

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.config import TextConfig
-from omni_agent.runtime.layers import Make, relu2
+from omni_agent.runtime.layers import Make, fast, relu2
 
 
 class MoE:
@@ -55,7 +55,7 @@ class MoE:
         """x [T, hidden] -> [T, hidden], fixed shapes all the way: no count comes back to the host."""
         experts, weights = route(x, self.gate, self.bias, self.config.experts_per_token, self.config.routed_scale)
         out = F.linear(relu2(F.linear(x, self.shared_up)), self.shared_down)
-        return out + apply_experts(x, experts, weights, self.up, self.down)
+        return apply_experts(x, experts, weights, self.up, self.down, out)
 
 
 def route(x: Tensor, gate: Tensor, bias: Tensor, chosen: int, scale: float) -> tuple[Tensor, Tensor]:
@@ -70,12 +70,20 @@ def route(x: Tensor, gate: Tensor, bias: Tensor, chosen: int, scale: float) -> t
     return experts, weights / (weights.sum(-1, keepdim=True) + 1e-20) * scale
 
 
-def apply_experts(x: Tensor, experts: Tensor, weights: Tensor, up: Tensor, down: Tensor) -> Tensor:
-    """The weighted sum of the chosen experts' outputs, by two grouped products over tokens sorted by expert.
+def apply_experts(x: Tensor, experts: Tensor, weights: Tensor, up: Tensor, down: Tensor, onto: Tensor) -> Tensor:
+    """`onto` plus the chosen experts' weighted outputs, by two grouped products over tokens sorted by expert.
 
-    x [T, hidden], experts and weights [T, k], up [E, width, hidden], down [E, hidden, width] -> [T, hidden].
+    x, onto [T, hidden], experts and weights [T, k], up [E, width, hidden], down [E, hidden, width] -> [T, hidden];
+    `onto` may be overwritten.
     """
     tokens, chosen = experts.shape
+    if fast(x) and tokens <= 16:
+        from omni_agent.runtime.kernels.combine import combine
+        from omni_agent.runtime.kernels.experts_few import few
+
+        hidden = few(x, experts, up, shared_rows=True)
+        place = torch.arange(tokens * chosen, device=x.device).view(tokens, chosen)
+        return combine(few(hidden, experts, down, shared_rows=False), place, weights, onto)
     order = torch.argsort(experts.flatten(), stable=True)
     ends = torch.searchsorted(
         experts.flatten()[order], torch.arange(up.shape[0], device=x.device), right=True, out_int32=True
@@ -83,5 +91,9 @@ def apply_experts(x: Tensor, experts: Tensor, weights: Tensor, up: Tensor, down:
     hidden = relu2(F.grouped_mm(x[order // chosen], up.transpose(1, 2), offs=ends))
     out = F.grouped_mm(hidden, down.transpose(1, 2), offs=ends)
     place = torch.empty_like(order).scatter_(0, order, torch.arange(order.shape[0], device=x.device))
-    gathered = out[place].view(tokens, chosen, -1)
-    return torch.einsum("tkd,tk->td", gathered.float(), weights).to(x.dtype)
+    place = place.view(tokens, chosen)
+    if fast(x):
+        from omni_agent.runtime.kernels.combine import combine
+
+        return combine(out, place, weights, onto)
+    return (onto.float() + (out[place].float() * weights[..., None]).sum(1)).to(x.dtype)

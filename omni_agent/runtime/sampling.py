@@ -52,6 +52,10 @@ class Sampler:
         """logits [S, vocab] fp32 -> tokens [S] int64."""
         if self.sampling.greedy:
             return logits.argmax(-1)
+        if logits.is_cuda and self.sampling.top_k == 0:
+            from omni_agent.runtime.kernels.sample import sample
+
+            return sample(logits, self.sampling.temperature, self.sampling.top_p, self.generator)
         probabilities, ids = nucleus(logits, self.sampling)
         # Exponential race: argmax(p / e) with e ~ Exp(1) draws from p, and unlike multinomial never waits for the host.
         noise = torch.empty_like(probabilities).exponential_(generator=self.generator)

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 
+from omni_agent.runtime import layers, mamba
 from omni_agent.runtime.config import ModelConfig, read_config
 from omni_agent.runtime.generate import End, Generator
 from omni_agent.runtime.loading import Loaded, load
 from omni_agent.runtime.model import LanguageModel
-from omni_agent.runtime.sampling import Sampling
+from omni_agent.runtime.sampling import Sampling, nucleus
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1" and find_spec("triton") is not None
 pytestmark = [
@@ -140,6 +141,115 @@ def test_attention(position: int, heads: int, kv: int, d: int, dtype: torch.dtyp
     assert torch.equal(keys[:, past], expected[1][:, past]) and torch.equal(values[:, past], expected[2][:, past])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("tokens", "width"), [(1, 64), (7, 200), (300, 2688)])
+def test_rms_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import norms
+
+    x, weight = draw(tokens, width, scale=3), draw(width, dtype=dtype)
+    expected = layers.rms_norm(x.cpu(), weight.cpu().float(), EPS)
+    close(norms.rms_norm(x, weight, EPS).cpu(), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("tokens", "width", "groups"), [(1, 128, 2), (7, 120, 4), (300, 4096, 8)])
+def test_gated_group_norm(tokens: int, width: int, groups: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import norms
+
+    y, wide, weight = draw(tokens, width, dtype=dtype), draw(tokens, width + 40, dtype=dtype), draw(width, dtype=dtype)
+    gate = wide[:, 8 : 8 + width]
+    expected = layers.gated_group_norm(y.cpu(), gate.cpu(), weight.cpu().float(), groups, EPS)
+    close(norms.gated_group_norm(y, gate, weight, groups, EPS).cpu(), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("tokens", "channels"), [(1, 192), (2, 64), (37, 192), (300, 6144)])
+def test_causal_conv(tokens: int, channels: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import conv
+
+    inputs = draw(tokens, channels + 48, dtype=dtype)[:, 16 : 16 + channels]
+    before, weight, bias = (draw(*shape, dtype=dtype) for shape in ((3, channels), (channels, 1, 4), (channels,)))
+    expected = mamba.causal_conv(*(part.cpu().float() for part in (before, inputs, weight, bias)))
+    close(conv.causal_conv(before, inputs, weight, bias).cpu(), expected, dtype)
+
+
+@pytest.mark.parametrize("tokens", [1, 16, 50, 129, 700])
+@pytest.mark.parametrize(("heads", "p", "groups", "n", "chunk"), [(4, 16, 2, 16, 16), (64, 64, 8, 128, 128)])
+def test_ssd_scan(tokens: int, heads: int, p: int, groups: int, n: int, chunk: int) -> None:
+    """Our kernels (and mamba-ssm's, where installed) against plain torch in fp32, x, B and C in one wide tensor."""
+    from omni_agent.runtime.kernels import ssd_scan
+
+    if INTERPRETED and tokens * heads > 300:
+        pytest.skip("takes the interpreter minutes")
+    dtype = DTYPES[-1]
+    wide = draw(tokens, heads * p + 2 * groups * n, dtype=dtype)
+    x, b, c = wide.split([heads * p, groups * n, groups * n], dim=-1)
+    parts = (x.unflatten(-1, (heads, p)), b.unflatten(-1, (groups, n)), c.unflatten(-1, (groups, n)))
+    dt, a = torch.rand(tokens, heads, device=DEVICE) * 0.1, -torch.rand(heads, device=DEVICE) * 8
+    d, first = draw(heads), draw(heads, p, n)
+    x, b, c = (part.float() for part in parts)
+    expected = mamba.chunk_scan(x, dt, a, b, c, d, first, chunk)
+    scans = [ssd_scan.chunk_scan] + ([mamba.mamba_ssm_scan] if find_spec("mamba_ssm") else [])
+    for scan in scans:
+        y, state = scan(parts[0], dt, a, parts[1], parts[2], d, first, chunk)
+        close(y, expected[0], dtype)
+        close(state, expected[1], dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("tokens", "chosen", "width"), [(1, 3, 64), (10, 2, 200), (300, 6, 2688)])
+def test_combine(tokens: int, chosen: int, width: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import combine
+
+    outputs, onto = draw(tokens * chosen, width, dtype=dtype), draw(tokens, width, dtype=dtype)
+    place = torch.randperm(tokens * chosen, device=DEVICE).view(tokens, chosen)
+    weights = torch.rand(tokens, chosen, device=DEVICE)
+    expected = combine.combine_reference(outputs.float(), place, weights, onto.float())
+    close(combine.combine(outputs, place, weights, onto), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("tokens", "chosen", "experts"), [(1, 3, 16), (5, 3, 16), (16, 6, 128)])
+@pytest.mark.parametrize("shared_rows", [True, False])
+def test_experts_few(tokens: int, chosen: int, experts: int, shared_rows: bool, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import experts_few as kernel
+
+    if INTERPRETED and experts > 16:
+        pytest.skip("takes the interpreter minutes")
+    n, k = (48, 80) if experts == 16 else (1856, 2688)
+    weight = draw(experts, n, k, dtype=dtype, scale=k**-0.5)
+    which = torch.stack([torch.randperm(experts, device=DEVICE)[:chosen] for _ in range(tokens)])
+    x = draw(tokens if shared_rows else tokens * chosen, k, dtype=dtype)
+    expected = kernel.few_reference(x, which, weight, shared_rows=shared_rows)
+    close(kernel.few(x, which, weight, shared_rows=shared_rows), expected, dtype)
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 0.95), (1.0, 0.3), (2.0, 0.8)])
+@pytest.mark.parametrize("vocab", [7, 100, 20_000])
+def test_sampling_follows_the_nucleus(temperature: float, top_p: float, vocab: int) -> None:
+    """Draws from known probabilities: none outside the nucleus that sorting finds, and each token's share within five
+    standard errors; the smallest tokens are taken together."""
+    from omni_agent.runtime.kernels.sample import sample
+
+    draws = 200 if INTERPRETED else 20_000
+    if INTERPRETED and vocab > 1000:
+        pytest.skip("takes the interpreter minutes")
+    logits = draw(1, vocab, scale=3)
+    kept, ids = nucleus(logits, Sampling(temperature=temperature, top_p=top_p))
+    expected = torch.zeros(vocab, device=DEVICE).scatter_(0, ids[0], kept[0])
+    expected /= expected.sum()
+    generator = torch.Generator(DEVICE).manual_seed(3)
+    rows = logits.expand(min(draws, 500), vocab).contiguous()
+    found = torch.cat([sample(rows, temperature, top_p, generator) for _ in range(draws // len(rows))])
+    counts = torch.bincount(found, minlength=vocab) / draws
+    assert not counts[expected == 0].any()
+    common = expected > 20 / draws
+    shares = torch.cat([counts[common], counts[~common].sum()[None]])
+    means = torch.cat([expected[common], expected[~common].sum()[None]])
+    error = (means * (1 - means) / draws).sqrt()
+    assert ((shares - means).abs() <= 5 * error + 1e-6).all()
+
+
 def prompt_ids() -> Any:
     return torch.randint(32, 320, (70,), generator=torch.Generator().manual_seed(0)).to(DEVICE)
 
@@ -199,6 +309,22 @@ class TestOnTheGPU:
     @pytest.fixture
     def model(self, folder: Path) -> LanguageModel:
         return load(folder, device="cuda", dtype=torch.float32).model
+
+    def test_prefill_in_bfloat16_is_as_exact_as_on_the_cpu(self, folder: Path) -> None:
+        """The fast prefill on the GPU against fp32, and plain torch in bfloat16 on the CPU against fp32."""
+        fast, plain = (load(folder, device=device).model for device in ("cuda", "cpu"))
+        exact = LanguageModel(plain.config, "cpu", torch.float32)
+        for name, place in exact.tensors().items():
+            place.copy_(plain.tensors()[name])
+        errors = [0.0, 0.0]
+        for seed in range(20):
+            prompt = torch.randint(32, 320, (100,), generator=torch.Generator().manual_seed(seed))
+            true = exact.prefill(exact.embed(prompt), exact.new_cache(1, 128))
+            for which, model in enumerate((plain, fast)):
+                ids = prompt.to(model.device)
+                found = model.prefill(model.embed(ids), model.new_cache(1, 128), chunk=48)
+                errors[which] += float((found.cpu() - true).norm())
+        assert errors[1] < 1.3 * errors[0], errors
 
     def test_gpu_equals_cpu(self, model: LanguageModel, loaded: Loaded) -> None:
         prompt = torch.randint(32, 320, (100,), generator=torch.Generator().manual_seed(1))

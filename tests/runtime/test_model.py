@@ -216,5 +216,8 @@ def test_grouped_experts_equal_a_loop(model: LanguageModel) -> None:
         for e, w in zip(experts[t].tolist(), weights[t], strict=True):
             expected[t] += w * (block.down[e] @ torch.relu(block.up[e] @ x[t]).square())
     torch.testing.assert_close(
-        moe.apply_experts(x, experts, weights, block.up, block.down), expected, atol=1e-5, rtol=1e-4
+        moe.apply_experts(x, experts, weights, block.up, block.down, torch.ones(9, 64)),
+        1 + expected,
+        atol=1e-5,
+        rtol=1e-4,
     )

@@ -1,0 +1,104 @@
+"""The state space over many tokens in three launches. The same in plain torch, with the formulas: `mamba.chunk_scan`.
+
+What each chunk adds to the state; the states at the chunks' beginnings, one after the other; the outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@triton.jit
+def chunk_state_kernel(
+    x, b, dt, total, added, tokens, x_row, b_row,
+    HEADS: tl.constexpr, P: tl.constexpr, N: tl.constexpr, PER_GROUP: tl.constexpr, Q: tl.constexpr,
+):  # fmt: skip
+    chunk, head = tl.program_id(0), tl.program_id(1)
+    j, p, n = tl.arange(0, Q), tl.arange(0, P), tl.arange(0, N)
+    token = (chunk * Q + j).to(tl.int64)
+    inside = token < tokens
+    sums = tl.load(total + token * HEADS + head)
+    last = tl.load(total + (chunk * Q + Q - 1).to(tl.int64) * HEADS + head)
+    scale = tl.exp(last - sums) * tl.load(dt + token * HEADS + head)
+    xt = tl.load(x + token[None, :] * x_row + head * P + p[:, None], mask=inside[None, :], other=0.0)
+    bt = tl.load(b + token[:, None] * b_row + (head // PER_GROUP) * N + n[None, :], mask=inside[:, None], other=0.0)
+    out = tl.dot((xt.to(tl.float32) * scale[None, :]).to(bt.dtype), bt, input_precision="ieee")
+    tl.store(added + (chunk * HEADS + head).to(tl.int64) * (P * N) + p[:, None] * N + n[None, :], out)
+
+
+@triton.jit
+def pass_state_kernel(
+    added, total, state, states, chunks, HEADS: tl.constexpr, SIZE: tl.constexpr, Q: tl.constexpr, BLOCK: tl.constexpr
+):
+    head = tl.program_id(0)
+    place = head.to(tl.int64) * SIZE + tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(state + place)
+    at = place
+    for chunk in range(0, chunks):
+        tl.store(states + at, value.to(states.dtype.element_ty))
+        last = tl.load(total + (chunk * Q + Q - 1) * HEADS + head)
+        value = value * tl.exp(last) + tl.load(added + at)
+        at += HEADS * SIZE
+    tl.store(state + place, value)
+
+
+@triton.jit
+def chunk_output_kernel(
+    x, b, c, dt, total, skip, states, out, tokens, x_row, b_row,
+    HEADS: tl.constexpr, P: tl.constexpr, N: tl.constexpr, PER_GROUP: tl.constexpr, Q: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    chunk, head, block = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    p, n, r = tl.arange(0, P), tl.arange(0, N), tl.arange(0, ROWS)
+    i = (chunk * Q + block * ROWS + r).to(tl.int64)
+    inside = i < tokens
+    group = (head // PER_GROUP) * N
+    sums = tl.load(total + i * HEADS + head)
+    ci = tl.load(c + i[:, None] * b_row + group + n[None, :], mask=inside[:, None], other=0.0)
+    state = tl.load(states + (chunk * HEADS + head).to(tl.int64) * (P * N) + p[None, :] * N + n[:, None])
+    y = tl.dot(ci, state.to(ci.dtype), input_precision="ieee") * tl.exp(sums)[:, None]
+    for start in range(0, block + 1):
+        j = (chunk * Q + start * ROWS + r).to(tl.int64)
+        there = j < tokens
+        bt = tl.load(b + j[None, :] * b_row + group + n[:, None], mask=there[None, :], other=0.0)
+        xj = tl.load(x + j[:, None] * x_row + head * P + p[None, :], mask=there[:, None], other=0.0)
+        decay = tl.exp(sums[:, None] - tl.load(total + j * HEADS + head)[None, :])
+        weight = tl.dot(ci, bt, input_precision="ieee") * decay * tl.load(dt + j * HEADS + head)[None, :]
+        weight = tl.where(i[:, None] >= j[None, :], weight, 0.0)
+        y += tl.dot(weight.to(xj.dtype), xj, input_precision="ieee")
+    xi = tl.load(x + i[:, None] * x_row + head * P + p[None, :], mask=inside[:, None], other=0.0)
+    y += xi.to(tl.float32) * tl.load(skip + head)
+    place = out + i[:, None] * (HEADS * P) + head * P + p[None, :]
+    tl.store(place, y.to(out.dtype.element_ty), mask=inside[:, None])
+
+
+def chunk_scan(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, state: Tensor, chunk: int
+) -> tuple[Tensor, Tensor]:
+    """Arguments and results of `mamba.chunk_scan`; x, b and c may be parts of one wider tensor.
+
+    Head width, state size and chunk are powers of two of 16 or more; the returned state is new.
+    """
+    tokens, heads, width = x.shape
+    groups, size = b.shape[1:]
+    assert x.stride(1) == width and b.stride(1) == c.stride(1) == size and b.stride(0) == c.stride(0)
+    chunks = triton.cdiv(tokens, chunk)
+    dt = F.pad(dt, (0, 0, 0, chunks * chunk - tokens))  # a padded token lets nothing decay
+    total = (dt * a).view(chunks, chunk, heads).cumsum(1)
+    added = torch.empty(chunks, heads, width, size, device=x.device)
+    states = torch.empty(chunks, heads, width, size, device=x.device, dtype=x.dtype)
+    out, state = torch.empty(tokens, heads, width, device=x.device, dtype=x.dtype), state.clone()
+    shape = {"HEADS": heads, "P": width, "N": size, "PER_GROUP": heads // groups, "Q": chunk}
+    chunk_state_kernel[(chunks, heads)](x, b, dt, total, added, tokens, x.stride(0), b.stride(0), **shape, num_warps=4)
+    block = min(2048, width * size)
+    pass_state_kernel[(heads, width * size // block)](
+        added, total, state, states, chunks, HEADS=heads, SIZE=width * size, Q=chunk, BLOCK=block, num_warps=4
+    )
+    rows = min(64, chunk)
+    chunk_output_kernel[(chunks, heads, chunk // rows)](
+        x, b, c, dt, total, d, states, out, tokens, x.stride(0), b.stride(0), **shape, ROWS=rows, num_warps=4
+    )
+    return out, state
