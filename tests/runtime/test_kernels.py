@@ -327,8 +327,13 @@ class TestOnTheGPU:
                 errors[which].append(float((found.cpu() - true).norm()))
         # Medians: where rounding flips the choice of an expert, an error is ten times the others.
         medians = [statistics.median(values) for values in errors]
-        print(medians, [statistics.mean(values) for values in errors])
         assert medians[1] < 1.3 * medians[0], medians
+
+    def test_gpu_equals_cpu(self, model: LanguageModel, loaded: Loaded) -> None:
+        prompt = torch.randint(32, 320, (100,), generator=torch.Generator().manual_seed(1))
+        expected = loaded.model.prefill(loaded.model.embed(prompt), loaded.model.new_cache(1, 128))
+        found = model.prefill(model.embed(prompt.cuda()), model.new_cache(1, 128))
+        torch.testing.assert_close(found.cpu(), expected, atol=2e-4, rtol=2e-4)
 
     @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.8, top_p=0.9, seed=3)])
     def test_graph_equals_eager(self, model: LanguageModel, sampling: Sampling) -> None:
