@@ -18,10 +18,13 @@ from omni_agent.integrations.langchain import omni_tools
 
 HERE = Path(__file__).parent
 CALLS: list[tuple[str, dict[str, Any]]] = [
-    ("omni_ask", {"files": [str(HERE / "report.pdf")], "question": "QUESTION"}),
-    ("omni_click", {"target": "TARGET", "image": str(HERE / "screenshot.png")}),
+    (
+        "omni_ask",
+        {"files": [str(HERE / "report.pdf")], "question": "How many arrests for robbery were of females in 2009?"},
+    ),
+    ("omni_click", {"target": "Client dropdown", "image": str(HERE / "screenshot.png")}),
     ("omni_transcribe", {"file": str(HERE / "call.ogg"), "summary": True}),
-    ("omni_watch", {"video": str(HERE / "demo.mp4"), "question": "QUESTION"}),
+    ("omni_watch", {"video": str(HERE / "demo.mp4"), "question": "What error message appears?"}),
 ]
 
 
