@@ -1,8 +1,8 @@
 """How fast documents are read, and what a cold `omni ask` costs: `python -m benchmarks.pages`.
 
-Pages a second with a text layer (examples/report.pdf and two documents of corpus.py) and by OCR (examples/report-scan.pdf
-and a scan of the corpus), each the median of several runs (--runs, two fewer for what is slow) without any cache; then
-the wall-clock time and the peak memory of whole `omni ask` processes: with no page read before, and with all kept.
+Pages a second with a text layer (examples/report.pdf and two documents of corpus.py) and by OCR (the scan beside it and
+one of the corpus), each the median of several runs (--runs, two fewer for what is slow) without any cache; then the
+wall-clock time and the peak memory of whole `omni ask` processes: with no page read before, and with all kept.
 """
 
 from __future__ import annotations
