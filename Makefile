@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 QUESTION ?= How many arrests for robbery were of females in 2009?
 BIN := $(VENV)/bin
-APT_PACKAGES := xvfb xauth chromium ffmpeg espeak-ng libportaudio2 python3-tk xdotool
+APT_PACKAGES := xvfb xauth x11-xserver-utils xdotool chromium ffmpeg espeak-ng libportaudio2 python3-tk fonts-dejavu-core
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test soak check lint system-packages wheel-test clean

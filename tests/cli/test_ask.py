@@ -194,7 +194,7 @@ def test_ctrl_c_keeps_the_pages_that_were_read(examples: Path, tmp_path: Path) -
     first = {path: path.stat().st_mtime_ns for path in cache.rglob("*.json")}
     assert 1 <= len(first) < 6
     done = omni("-q", "long.pdf", QUESTION, cwd=tmp_path, OMNI_CACHE_DIR=str(cache))
-    assert "12.1" in done.stdout
+    assert done.returncode == 0 and "Robbery" in done.stdout, done.stderr
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in first.items())
     assert len(list((cache / "page").rglob("*.json"))) == 6
 

@@ -8,14 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-from tests.conftest import require
 
 WINDOW = """
 import pathlib, sys, tkinter
@@ -48,7 +46,6 @@ def omni(*arguments: str, display: str | None, **options: object) -> subprocess.
 @contextmanager
 def xvfb(size: str) -> Iterator[str]:
     """A display of its own; -noreset because the server otherwise starts over whenever the last client leaves."""
-    require("Xvfb")
     read, write = os.pipe()
     command = ["Xvfb", "-displayfd", str(write), "-noreset", "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
     server = subprocess.Popen(command, pass_fds=(write,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -62,7 +59,8 @@ def xvfb(size: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def display() -> Iterator[str]:
+def display(require: Callable[..., None]) -> Iterator[str]:
+    require("Xvfb")
     with xvfb("1024x640") as name:
         yield name
 
@@ -107,9 +105,9 @@ def test_the_submit_button_of_a_window_is_really_pressed(display: str, tmp_path:
         assert f"pressed {x} {y}" in pressed.stderr
 
 
-def test_on_two_monitors_the_point_is_one_of_the_desktop(tmp_path: Path) -> None:
+def test_on_two_monitors_the_point_is_one_of_the_desktop(tmp_path: Path, require: Callable[..., None]) -> None:
     """A window on the second monitor: found there, in desktop coordinates, and absent from the first."""
-    require("xrandr")
+    require("Xvfb", "xrandr")
     with xvfb("1600x600") as display:
         for name, place, output in (("L", "800/211x600/158+0+0", "screen"), ("R", "800/211x600/158+800+0", "none")):
             subprocess.run(["xrandr", "-d", display, "--setmonitor", name, place, output], check=True)
@@ -127,7 +125,9 @@ def test_on_two_monitors_the_point_is_one_of_the_desktop(tmp_path: Path) -> None
             wait_for(tmp_path / "Submit", 10)
 
 
-def test_a_button_of_a_page_in_a_real_browser_is_pressed(display: str, tmp_path: Path) -> None:
+def test_a_button_of_a_page_in_a_real_browser_is_pressed(
+    display: str, tmp_path: Path, require: Callable[..., None]
+) -> None:
     require("chromium")
     asked: list[str] = []
 
