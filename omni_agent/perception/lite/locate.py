@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite import icons
+from omni_agent.perception.lite.icon_names import names_of
 from omni_agent.perception.lite.labels import Match, matches, near_misses
 from omni_agent.perception.lite.target import Target, readings
 from omni_agent.perception.lite.widgets import Widget, widgets
@@ -96,18 +97,26 @@ def _places(target: Target, scene: Scene) -> list[Place]:
     found = matches(target.words, scene.lines)
     if target.role in CONTROLS:
         return [place for match in found for place in _controls(target.role, match, scene)]
-    places = [_label(target, match, scene) for match in found]
+    places = [_label(target, match, scene) for match in found] + _crosses(target, scene)
     if target.role in (None, "icon", "button", "item", "tab", "link") and not target.quoted:
         seen = max((place.score for place in places), default=0.0)
         if target.role == "icon" or seen < 0.85:
             drawn = _drawn(target, scene)
             # Asked for an icon: text of that name is what stands beside it, and only the last resort.
             places = (
-                drawn + [replace(place, score=place.score * 0.7) for place in places]
+                drawn + _crosses(target, scene) + [replace(place, score=place.score * 0.7) for place in places]
                 if target.role == "icon"
                 else places + drawn
             )
     return places
+
+
+def _crosses(target: Target, scene: Scene) -> list[Place]:
+    """The crosses that close things, which are read as text; a letter x only where it stands to something named."""
+    if not (target.words in ("x", "×") or target.role == "icon") or "x" not in names_of(target.words):
+        return []
+    signs = ("×", "✕", "x") if target.anchor else ("×", "✕")
+    return [Place(match.box, match.text, match.score) for sign in signs for match in matches(sign, scene.lines)]
 
 
 def _label(target: Target, match: Match, scene: Scene) -> Place:
@@ -229,8 +238,8 @@ def _of_kind(target: Target, scene: Scene) -> list[Place]:
         shape = widget.width / widget.height
         text = _text_in(widget, scene)
         if target.role in ("checkbox", "radio"):
-            fits = 0.8 <= shape <= 1.25 and 0.6 * line <= widget.height <= 2.2 * line and widget.fill > 0.8
-            fits = fits and not text and widget.ring == (target.role == "radio")
+            fits = 0.8 <= shape <= 1.25 and 0.6 * line <= widget.height <= 2.2 * line and _is_mark(text)
+            fits = fits and widget.fill > 0.8 and widget.ring == (target.role == "radio")
         elif target.role == "toggle":
             fits = 1.4 <= shape <= 2.6 and line <= widget.height <= 2.5 * line and widget.ring
         else:
@@ -239,6 +248,11 @@ def _of_kind(target: Target, scene: Scene) -> list[Place]:
         if fits:
             found.append(Place(scene.box(widget), text, 0.8))
     return _outermost(found)
+
+
+def _is_mark(text: str) -> bool:
+    """Whether what was read in a small box is no label: nothing, the box itself, or a tick."""
+    return len(text) <= 1 and (not text.isalnum() or text in "vVxXoO")
 
 
 def _text_in(widget: Widget, scene: Scene) -> str:
@@ -281,22 +295,30 @@ def _settled(target: Target, places: list[Place], scene: Scene) -> list[Place]:
         return []
     if target.nth is None and target.corner is None:
         return places
-    level = places[0].score - 2 * TIE
+    elsewhere = places
+    if target.corner:
+        places = _cornered(target, places)
+        if not places:
+            return _missed(elsewhere)
+    level = max(place.score for place in places) - 2 * TIE
     equal = [place for place in places if place.score >= level]
     others = [place for place in places if place.score < level]
-    if target.corner:
-        equal = _cornered(target, equal)
     if target.nth is not None:
         equal = _in_reading_order(equal)
         if target.nth > len(equal):
-            return []
+            return _missed(elsewhere)
         chosen = equal[target.nth - 1 if target.nth > 0 else target.nth]
         equal = [chosen, *(place for place in equal if place is not chosen)]
     return [replace(equal[0], bonus=equal[0].bonus + 0.1), *(replace(p, bonus=0.0) for p in equal[1:]), *others]
 
 
+def _missed(places: Sequence[Place]) -> list[Place]:
+    """Places that are what was named but do not stand where it was said to be: near misses, never an answer."""
+    return [replace(place, score=min(0.5, place.score), bonus=0.0) for place in places]
+
+
 def _cornered(target: Target, places: list[Place]) -> list[Place]:
-    """Nearest to the side or corner first; only those on that half of the picture."""
+    """Nearest to the side or corner first; only those on that half of the picture, for the middle in its inner half."""
     assert target.corner is not None
     across = {"left": 0.0, "center": 0.5, "right": 1.0, "": None}[target.corner[0]]
     down = {"top": 0.0, "middle": 0.5, "bottom": 1.0, "": None}[target.corner[1]]
@@ -308,10 +330,10 @@ def _cornered(target: Target, places: list[Place]) -> list[Place]:
     inside = [
         place
         for place in places
-        if (across is None or abs(place.box.center[0] - across) <= 0.5)
-        and (down is None or abs(place.box.center[1] - down) <= 0.5)
+        if (across is None or abs(place.box.center[0] - across) <= (0.25 if across == 0.5 else 0.5))
+        and (down is None or abs(place.box.center[1] - down) <= (0.25 if down == 0.5 else 0.5))
     ]
-    return sorted(inside or places, key=distance)
+    return sorted(inside, key=distance)
 
 
 def _related(target: Target, places: list[Place], scene: Scene) -> list[Place]:
@@ -341,6 +363,8 @@ def _gap(relation: str | None, box: Box, anchor: Box, wide: int, high: int) -> f
     aside = max(0.0, max(x0, a0) - min(x1, a1))
     apart = max(0.0, max(y0, b0) - min(y1, b1))
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
+    if relation == "on":  # in the same row, within three heights of its text
+        return aside if not apart and aside <= 3 * (b1 - b0) else None
     if relation == "below":
         return apart + 2 * aside + 0.1 * abs(x0 - a0) if middle_y > b1 else None
     if relation == "above":

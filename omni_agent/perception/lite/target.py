@@ -14,7 +14,7 @@ from typing import Literal
 Role = Literal[
     "button", "link", "field", "checkbox", "radio", "toggle", "dropdown", "tab", "item", "icon", "heading", "text"
 ]
-Relation = Literal["below", "above", "left", "right", "near"]
+Relation = Literal["below", "above", "left", "right", "near", "on"]
 Corner = tuple[Literal["left", "center", "right", ""], Literal["top", "middle", "bottom", ""]]
 
 ROLE_WORDS: dict[str, Role] = {
@@ -84,6 +84,12 @@ _POLITE = re.compile(r"^(?:please )?(?:click|press|tap|push|hit)(?: on)? (?=the 
 _SAYS = re.compile(
     r"\s+(?:called|named|labell?ed|titled|saying|that says|which says|with the (?:text|label|name|title)|reading)\s+"
 )
+_REMOVED = r"(?:tag|chip|filter|tab|file|item|token|label|card|attachment|notification)"
+_REMOVE = re.compile(
+    rf"^(?:remove|close|delete|dismiss) (?:the )?"
+    rf"(?:{_REMOVED} (?P<after>.+)|(?P<before>.+) {_REMOVED}|(?P<quoted>\x00\d+\x00))$",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|«([^»]+)»|„([^“”]+)[“”]|‘([^’]+)’|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
 
 
@@ -92,7 +98,7 @@ class Target:
     """One reading of a phrase. `words` is the label or the icon's name, empty when only the kind of thing was said.
 
     `nth` counts from 1 in reading order, -1 is the last; `corner` is a side or corner of the picture; `anchor` is
-    what the target stands `relation` to. `quoted`: the words stand on the screen exactly so.
+    what the target stands `relation` to ("on": a part of it). `quoted`: the words stand on the screen exactly so.
     """
 
     words: str
@@ -117,9 +123,19 @@ def readings(phrase: str) -> tuple[Target, ...]:
     text = _ARTICLE.sub("", _POLITE.sub("", text))
     literal = [] if quotes else [Target(text)]
     found = literal + [reading for whole in _with_role(Target(text)) for reading in _with_place(whole)]
+    found += _removing(text)
     if any("\x00" in reading.anchor and "\x00" not in reading.words for reading in found):
         found = [reading for reading in found if reading.relation]  # what is quoted is the anchor, not the target
     return tuple(dict.fromkeys(_restored(reading, quotes) for reading in found if reading.words or reading.role))
+
+
+def _removing(text: str) -> list[Target]:
+    """ "Remove tag Design": the cross or the bin on what is named, where no text says so itself."""
+    match = _REMOVE.match(text)
+    if not match:
+        return []
+    anchor = match["after"] or match["before"] or match["quoted"]
+    return [Target(icon, role="icon", relation="on", anchor=anchor) for icon in ("close", "delete")]
 
 
 def _with_role(target: Target) -> list[Target]:

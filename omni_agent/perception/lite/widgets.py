@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-EDGE = 9  # grey levels between neighbours; the faintest outlines of common style sheets (#eee on white) have 17
+EDGE = 6  # grey levels between neighbours; the faintest outlines of common style sheets (#eee on white) have 17, and
+# half of that where a rounded corner is smoothed over two pixels
 MIN_SIDE = 7  # pixels; the inside of a 12-pixel checkbox
 MAX_SHARE = 0.9  # of the picture: larger is the page itself
 SIDE = 0.72  # how much of each side's middle half must belong to the area
