@@ -314,14 +314,15 @@ class Viewing:
 def to_json(value: Any) -> Any:
     """A result as plain dicts, lists, strings and numbers, floats rounded to 6 places; keys are the field names.
 
-    Raises TypeError for a value that has no JSON form (a picture, a sound).
+    A field with the metadata {"json": False} is left out. Raises TypeError for a value that has no JSON form (a
+    picture, a sound).
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if isinstance(value, Picture | Sound):
             raise TypeError(f"{type(value).__name__} has no JSON form")
         if isinstance(value, Box):
             return [round(v, 6) for v in (value.x0, value.y0, value.x1, value.y1)]
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("json", 1)}
     if isinstance(value, Enum):
         return to_json(value.value)
     if isinstance(value, dict):

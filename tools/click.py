@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from omni_agent.errors import EngineError, UsageError
+from omni_agent.errors import EngineError, OmniError, UsageError
 from omni_agent.media import files, hands, image, screen
 from omni_agent.media.coordinates import View, pixel
 from omni_agent.perception.base import Perception
@@ -55,7 +55,7 @@ class ClickResult:
     """Where the target is. Not found: `point` and `box` are None and `reason` says why.
 
     `screen` is the number of the screen that was looked at (None: a picture), `size` that of its picture in pixels,
-    `scale` how many of them make one unit of the desktop.
+    `scale` how many of them make one unit of the desktop. `seen` is what the box showed; it is no part of the JSON.
     """
 
     found: bool
@@ -69,6 +69,8 @@ class ClickResult:
     screen: int | None
     size: tuple[int, int]
     scale: float
+    target: str
+    seen: Picture | None = field(compare=False, repr=False, metadata={"json": False})
     schema_version: int = 1
 
 
@@ -121,17 +123,26 @@ def click(
     return result
 
 
-def press(result: ClickResult) -> Pressed:
+def press(result: ClickResult, *, engine: EngineName | Perception | None = None) -> Pressed:
     """Press the left button at the point of a result that was found on a screen.
 
+    Where the box looks different by now, the screen is searched once more, and only what is still there is pressed.
     Raises UsageError for a result without a point on a screen, Unavailable where nothing can be pressed, OmniError when
-    the fail-safe stops it.
+    the target is no longer there or the fail-safe stops it.
     """
     if result.point is None or result.point.screen is None:
         raise UsageError("there is nothing to press: the target was not found on a screen")
     x, y = result.point.screen
     hands.check()
     before = screen.grab(result.screen)[0].picture
+    if not _as_seen(result, before):
+        again = click(result.target, screen=result.screen, engine=engine)
+        before = screen.grab(result.screen)[0].picture
+        if not (_same_place(result, again) and _as_seen(again, before)):
+            raise OmniError(
+                f"nothing was pressed: {result.target!r} is no longer where it was seen",
+                hint="the screen changed; run it again",
+            )
     hands.press(x, y)
     time.sleep(SETTLE_SECONDS)
     after = screen.grab(result.screen)[0].picture
@@ -198,6 +209,8 @@ def _result(target: str, looks: Sequence[Look], sightings: Sequence[Sighting], e
         screen=look.screen,
         size=(look.picture.width, look.picture.height),
         scale=look.view.scale if look.view else 1.0,
+        target=target,
+        seen=_part(look.picture, chosen.box) if chosen else None,
     )
     return result, first
 
@@ -223,6 +236,25 @@ def _whole_pixels(box: Box, picture: Picture) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
+def _part(picture: Picture, box: ClickBox) -> Picture:
+    x0, y0, x1, y1 = (max(0, value) for value in box.image)
+    return Picture(picture.pixels[y0:y1, x0:x1].copy())
+
+
+def _as_seen(result: ClickResult, now: Picture) -> bool:
+    """Whether the box of a result shows what it showed when it was found."""
+    assert result.box is not None and result.seen is not None
+    return not _differ(result.seen, _part(now, result.box))
+
+
+def _same_place(result: ClickResult, again: ClickResult) -> bool:
+    if result.box is None or again.point is None:
+        return False
+    x0, y0, x1, y1 = result.box.image
+    x, y = again.point.image
+    return x0 <= x < x1 and y0 <= y < y1
+
+
 def _differ(before: Picture, after: Picture) -> bool:
     """Whether more changed than a pointer and a blinking cursor would."""
     import numpy as np
@@ -230,4 +262,4 @@ def _differ(before: Picture, after: Picture) -> bool:
     if before.pixels.shape != after.pixels.shape:
         return True
     changed = np.abs(before.pixels.astype(np.int16) - after.pixels).max(axis=2) > 24
-    return bool(changed.sum() > 40)
+    return bool(changed.sum() > min(40, changed.size / 10))

@@ -60,7 +60,7 @@ def click(
         if not yes and not _agreed(result):
             note("nothing was pressed")
             return 1
-        done = press(result)
+        done = press(result, engine=perception)
         note(f"pressed {done.point[0]} {done.point[1]}" + ("" if done.changed else "; nothing changed on the screen"))
     return 0
 

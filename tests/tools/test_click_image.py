@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from omni_agent.errors import EngineError, UsageError
 from omni_agent.media.coordinates import View
@@ -18,7 +19,7 @@ from omni_agent.media.screen import Monitor, Shot
 from omni_agent.perception.lite.locate import Scene, seek
 from omni_agent.perception.lite.ocr import Reader
 from omni_agent.tools.click import click, press
-from omni_agent.types import Box, Candidate, Picture, Sighting
+from omni_agent.types import Box, Candidate, Line, Picture, Sighting, Word
 
 # Where things stand in examples/screenshot.png, from the browser's own boxes: x0, y0, x1, y1.
 PLACES = {
@@ -29,6 +30,9 @@ PLACES = {
     "support link": (1165, 424, 1210, 444),
     "Team": (362, 636, 422, 671),
     "moon icon": (1120, 12, 1152, 44),
+    "bell icon at the top right": (1154, 12, 1186, 44),  # with a red dot on it, and another bell at the left
+    "Add tag field": (292, 730, 902, 767),  # named by its own placeholder
+    "remove the Design tag": (416, 738, 428, 760),
 }
 
 
@@ -68,10 +72,61 @@ def test_the_point_lies_in_what_was_named(target: str, screenshot: Picture, eyes
     assert x0 <= x <= x1 and y0 <= y <= y1
 
 
-@pytest.mark.parametrize("target", ["shopping cart icon", "Reboot", "Project owner field", "third Upload"])
+@pytest.mark.parametrize(
+    "target", ["shopping cart icon", "Reboot", "Project owner field", "third Upload", "remove tag Mobile"]
+)
 def test_what_is_not_there_is_not_found_and_says_why(target: str, screenshot: Picture, eyes: Once) -> None:
     answer = click(target, image=screenshot, engine=eyes)  # type: ignore[arg-type]
     assert not answer.found and answer.point is None and answer.box is None and answer.reason
+
+
+@pytest.mark.parametrize(
+    ("target", "elsewhere"), [("Map at the top right", "Map"), ("moon icon at the bottom left", "moon")]
+)
+def test_what_stands_elsewhere_is_a_near_miss_not_an_answer(
+    target: str, elsewhere: str, screenshot: Picture, eyes: Once
+) -> None:
+    answer = click(target, image=screenshot, engine=eyes)  # type: ignore[arg-type]
+    assert not answer.found and elsewhere in answer.alternatives[0].label
+
+
+def marks(ground: str, ink: str, checked: str) -> tuple[Picture, list[Line]]:
+    """Three checkboxes, the second ticked, each with a name in a column further right."""
+    canvas = Image.new("RGB", (400, 200), ground)
+    pen = ImageDraw.Draw(canvas)
+    lines = []
+    for row, name in enumerate(("Ada", "Grace", "Edsger")):
+        y = 30 + 50 * row
+        pen.rounded_rectangle((20, y, 34, y + 14), 2, outline=ink, fill=checked if row == 1 else None)
+        if row == 1:
+            pen.line((23, y + 7, 26, y + 11, 31, y + 4), fill="white", width=2)
+        box = Box.of_pixels(80, y, 80 + 9 * len(name), y + 16, 400, 200)
+        lines.append(Line(name, box, 0.99, (Word(name, box),)))
+    return Picture(np.asarray(canvas)), lines
+
+
+class Read:
+    """A reader that has read already, and, as the real one does, takes an empty checkbox for a sign."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        box = Box.of_pixels(19, 29, 36, 46, 400, 200)
+        self.lines = (*lines, Line("□", box, 0.7, (Word("□", box),)))
+
+    def read(self, picture: Picture) -> tuple[Line, ...]:
+        return self.lines
+
+
+@pytest.mark.parametrize("colors", [("white", "#777", "#1a73e8"), ("#1e1e24", "#999", "#8ab4f8")])
+@pytest.mark.parametrize(
+    ("target", "row"), [("checkbox next to Edsger", 2), ("second checkbox", 1), ("Grace checkbox", 1)]
+)
+def test_checkboxes_by_row_and_by_order(colors: tuple[str, str, str], target: str, row: int) -> None:
+    """Empty and ticked, on a light and on a dark ground."""
+    picture, lines = marks(*colors)
+    found = seek(target, Scene(picture, Read(lines)))  # type: ignore[arg-type]
+    assert found.found, found.reason
+    x, y = found.candidates[0].box.center
+    assert 20 <= x * 400 <= 35 and 30 + 50 * row <= y * 200 <= 45 + 50 * row
 
 
 def test_the_plain_output_is_two_numbers_and_the_overlay_shows_them(examples: Path, tmp_path: Path) -> None:

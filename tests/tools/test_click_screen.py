@@ -21,10 +21,26 @@ root = tkinter.Tk()
 root.geometry(sys.argv[2])
 root.title("Order")
 tkinter.Label(root, text="Your order is ready to be sent.", font=("DejaVu Sans", 14)).pack(pady=30)
+buttons = []
 for name in ("Cancel", "Submit"):
     out = pathlib.Path(sys.argv[1], name)
     press = lambda out=out: out.write_text("pressed")
-    tkinter.Button(root, text=name, font=("DejaVu Sans", 14), command=press).pack(pady=10)
+    buttons.append(tkinter.Button(root, text=name, font=("DejaVu Sans", 14), command=press))
+    buttons[-1].pack(pady=10)
+def watch():
+    for name in ("recolour", "swap"):
+        file = pathlib.Path(sys.argv[1], name)
+        if file.exists():
+            file.unlink()
+            if name == "recolour":
+                buttons[1].configure(background="#b0e0b0")
+            else:
+                buttons[0].pack_forget()
+                buttons[0].pack(pady=10)
+            root.update()
+            pathlib.Path(sys.argv[1], name + "ed").touch()
+    root.after(100, watch)
+watch()
 root.after(200, lambda: pathlib.Path(sys.argv[1], "ready").touch())
 root.mainloop()
 """
@@ -103,6 +119,44 @@ def test_the_submit_button_of_a_window_is_really_pressed(display: str, tmp_path:
         wait_for(tmp_path / "Submit", 10)
         assert not (tmp_path / "Cancel").exists()
         assert f"pressed {x} {y}" in pressed.stderr
+
+
+PRESS = """
+import pathlib, sys, time
+from omni_agent import click, press
+from omni_agent.errors import OmniError
+from omni_agent.perception.choose import perceive
+folder, change = pathlib.Path(sys.argv[1]), sys.argv[2]
+eyes = perceive("lite")
+seen = click("Submit button", engine=eyes)
+(folder / change).touch()
+while not (folder / (change + "ed")).exists():
+    time.sleep(0.1)
+time.sleep(0.3)
+try:
+    press(seen, engine=eyes)
+except OmniError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_what_moved_after_it_was_seen_is_not_pressed(display: str, tmp_path: Path) -> None:
+    """A button that changed colour is looked at again and pressed; where another one came in its place, neither is."""
+    with window(display, tmp_path, "420x260+300+150"):
+        for change, code in (("recolour", 0), ("swap", 1)):
+            (tmp_path / "Submit").unlink(missing_ok=True)
+            done = subprocess.run(
+                [sys.executable, "-c", PRESS, str(tmp_path), change],
+                capture_output=True,
+                text=True,
+                env={**os.environ, "DISPLAY": display},
+                timeout=240,
+            )
+            assert done.returncode == code, done.stderr
+            if change == "recolour":
+                wait_for(tmp_path / "Submit", 10)
+        assert "no longer where it was seen" in done.stderr
+        assert not (tmp_path / "Submit").exists() and not (tmp_path / "Cancel").exists()
 
 
 def test_on_two_monitors_the_point_is_one_of_the_desktop(tmp_path: Path, require: Callable[..., None]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from omni_agent.perception.lite import icons
 from omni_agent.perception.lite.icon_names import names_of
 from omni_agent.perception.lite.labels import Match, matches, near_misses
-from omni_agent.perception.lite.target import Target, readings
+from omni_agent.perception.lite.target import Role, Target, readings
 from omni_agent.perception.lite.widgets import Widget, widgets
 from omni_agent.types import Box, Candidate, Line, Picture, Sighting
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SURE = 0.6  # a candidate below this is a near miss
 SURE_UNASKED = 0.85  # the same for an icon that stands where text was expected
+ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
+CROSS = 0.9  # of a cross that was read: one sign in a line, which the line's own score says little about
 TIE = 0.02  # scores closer than this are equal
 MOST = 5  # candidates given back
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
@@ -116,7 +118,7 @@ def _crosses(target: Target, scene: Scene) -> list[Place]:
     if not (target.words in ("x", "×") or target.role == "icon") or "x" not in names_of(target.words):
         return []
     signs = ("×", "✕", "x") if target.anchor else ("×", "✕")
-    return [Place(match.box, match.text, match.score) for sign in signs for match in matches(sign, scene.lines)]
+    return [Place(match.box, match.text, CROSS) for sign in signs for match in matches(sign, scene.lines)]
 
 
 def _label(target: Target, match: Match, scene: Scene) -> Place:
@@ -161,25 +163,28 @@ def _coloured(box: Box, picture: Picture) -> bool:
     return bool(len(ink)) and float((ink.max(axis=1) - ink.min(axis=1)).mean()) > 60
 
 
-def _controls(role: str | None, match: Match, scene: Scene) -> list[Place]:
+def _controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
     """The control that a label names: the box around, beside or under it. Without one, the label itself, less sure."""
     x0, y0, x1, y1 = scene.pixels(match.box)
     line = y1 - y0
-    scored = []
+    scored: list[tuple[float, Box]] = []
     for widget in scene.widgets:
         if role in ("checkbox", "radio", "toggle"):
             distance = _beside_mark(widget, role, x0, y0, x1, y1)
         else:
             distance = _of_field(widget, x0, y0, x1, y1)
         if distance is not None:
-            scored.append((distance / line, widget))
+            scored.append((distance / line, scene.box(widget)))
+    if role in ("checkbox", "radio"):
+        for mark in _of_kind(Target("", role), scene):  # a ticked one is a drawing and no widget
+            a0, b0, a1, b1 = scene.pixels(mark.box)
+            gap = max(x0 - a1, a0 - x1)
+            if -2 <= gap <= 3 * line and abs((b0 + b1) / 2 - (y0 + y1) / 2) <= 0.8 * line:
+                scored.append((gap / line + 3 * (a0 > x1), mark.box))
     if scored:
-        distance, widget = min(scored, key=lambda pair: pair[0])
-        return [
-            Place(
-                scene.box(widget), match.text, match.score, None, 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
-            )
-        ]
+        distance, box = min(scored, key=lambda pair: pair[0])
+        bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
+        return [Place(box, match.text, match.score, None, bonus)]
     return [Place(match.box, match.text, match.score * 0.75)]
 
 
@@ -247,7 +252,24 @@ def _of_kind(target: Target, scene: Scene) -> list[Place]:
             fits = fits and (bool(text) if target.role == "button" else shape > 3)
         if fits:
             found.append(Place(scene.box(widget), text, 0.8))
+    if target.role in ("checkbox", "radio"):
+        found += _ticked(found, scene)
     return _outermost(found)
+
+
+def _ticked(empty: Sequence[Place], scene: Scene) -> list[Place]:
+    """Drawings as large as an empty checkbox and in one row or column with it: those that are ticked."""
+    wide, high = scene.picture.width, scene.picture.height
+
+    def alike(box: Box, other: Box) -> bool:
+        near_x, near_y = ALIGNED / wide, ALIGNED / high
+        same_size = abs(box.width - other.width) <= near_x and abs(box.height - other.height) <= near_y
+        return same_size and (
+            abs(box.center[0] - other.center[0]) <= near_x or abs(box.center[1] - other.center[1]) <= near_y
+        )
+
+    others = [box for box in scene.drawn.boxes if not any(_same(box, place.box) for place in empty)]
+    return [Place(box, "", 0.8) for box in others if any(alike(box, place.box) for place in empty)]
 
 
 def _is_mark(text: str) -> bool:
@@ -363,8 +385,9 @@ def _gap(relation: str | None, box: Box, anchor: Box, wide: int, high: int) -> f
     aside = max(0.0, max(x0, a0) - min(x1, a1))
     apart = max(0.0, max(y0, b0) - min(y1, b1))
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
-    if relation == "on":  # in the same row, within three heights of its text
-        return aside if not apart and aside <= 3 * (b1 - b0) else None
+    if relation == "on":  # in the same row, within three heights of its text; what follows the text sooner
+        near = not apart and aside <= 3 * (b1 - b0)
+        return (aside if middle_x > a1 else 3 * (b1 - b0) + aside) if near else None
     if relation == "below":
         return apart + 2 * aside + 0.1 * abs(x0 - a0) if middle_y > b1 else None
     if relation == "above":

@@ -87,7 +87,8 @@ _SAYS = re.compile(
 _REMOVED = r"(?:tag|chip|filter|tab|file|item|token|label|card|attachment|notification)"
 _REMOVE = re.compile(
     rf"^(?:remove|close|delete|dismiss) (?:the )?"
-    rf"(?:{_REMOVED} (?P<after>.+)|(?P<before>.+) {_REMOVED}|(?P<quoted>\x00\d+\x00))$",
+    rf"(?:{_REMOVED} (?P<after>.+)|(?P<before>.+) {_REMOVED}|(?P<quoted>\x00\d+\x00))$"
+    r"|^(?:x|×|cross|close)(?: icon| button)? (?:next to|beside|on|of|for|in) (?:the )?(?P<beside>.+)$",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|«([^»]+)»|„([^“”]+)[“”]|‘([^’]+)’|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
@@ -122,8 +123,9 @@ def readings(phrase: str) -> tuple[Target, ...]:
     text = _QUOTED.sub(keep, text)
     text = _ARTICLE.sub("", _POLITE.sub("", text))
     literal = [] if quotes else [Target(text)]
-    found = literal + [reading for whole in _with_role(Target(text)) for reading in _with_place(whole)]
-    found += _removing(text)
+    found = (
+        literal + _removing(text) + [reading for whole in _with_role(Target(text)) for reading in _with_place(whole)]
+    )
     if any("\x00" in reading.anchor and "\x00" not in reading.words for reading in found):
         found = [reading for reading in found if reading.relation]  # what is quoted is the anchor, not the target
     return tuple(dict.fromkeys(_restored(reading, quotes) for reading in found if reading.words or reading.role))
@@ -134,7 +136,9 @@ def _removing(text: str) -> list[Target]:
     match = _REMOVE.match(text)
     if not match:
         return []
-    anchor = match["after"] or match["before"] or match["quoted"]
+    anchor = match["after"] or match["before"] or match["quoted"] or match["beside"]
+    anchor = _with_role(Target(_ARTICLE.sub("", anchor)))[0].words or anchor
+    anchor = re.sub(rf"^{_REMOVED} (?=.)|(?<=.) {_REMOVED}$", "", anchor, flags=re.IGNORECASE)
     return [Target(icon, role="icon", relation="on", anchor=anchor) for icon in ("close", "delete")]
 
 
