@@ -32,6 +32,18 @@ def own_settings(
     monkeypatch.setenv("OMNI_OFFLINE", "1")
 
 
+@pytest.fixture
+def shared_cache(
+    own_settings: None, tmp_path_factory: pytest.TempPathFactory, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For tests that look at what is answered and not at how it is cached: what was read and heard once is kept."""
+    folder = tmp_path_factory.getbasetemp() / "shared-cache"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "weights").exists():
+        (folder / "weights").symlink_to(weights_folder)
+    monkeypatch.setenv("OMNI_CACHE_DIR", str(folder))
+
+
 @pytest.fixture(scope="session")
 def require() -> Callable[..., None]:
     """`require("ffmpeg")`: skip unless these programs are installed; in CI (OMNI_TEST_ALL=1) their absence fails."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("shared_cache")
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 CONSOLE = re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -53,10 +54,10 @@ def test_a_command_prints_what_the_readme_shows(command: str, shown: str, folder
 
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
 def test_a_snippet_prints_what_its_comments_say(code: str, folder: Path) -> None:
-    """`#> text` below a print is what it prints."""
+    """`# -> text` below a print is what it prints."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == re.findall(r"^ *#> (.*)$", code, re.MULTILINE)
+    assert done.stdout.splitlines() == re.findall(r"^ *# -> (.*)$", code, re.MULTILINE)
 
 
 def test_every_command_of_omni_is_shown() -> None:

@@ -26,16 +26,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {name: arguments for name, arguments in C
 TOOLS = {"omni_ask": AskTool, "omni_click": ClickTool, "omni_transcribe": TranscribeTool, "omni_watch": WatchTool}
 
 
-@pytest.fixture(autouse=True)
-def shared_cache(
-    own_settings: None, tmp_path_factory: pytest.TempPathFactory, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The suites call each tool many times: what it saw and heard once is kept for the whole module."""
-    folder = tmp_path_factory.getbasetemp() / "langchain-cache"
-    folder.mkdir(exist_ok=True)
-    if not (folder / "weights").exists():
-        (folder / "weights").symlink_to(weights_folder)
-    monkeypatch.setenv("OMNI_CACHE_DIR", str(folder))
+pytestmark = pytest.mark.usefixtures("shared_cache")  # the suites call each tool many times
 
 
 class Setup:
