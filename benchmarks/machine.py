@@ -29,7 +29,7 @@ def facts() -> dict[str, object]:
     )
     return {
         "commit": commit,
-        "command": f"python -m {' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])}",
+        "command": f"python -m benchmarks.{' '.join([Path(sys.argv[0]).stem, *sys.argv[1:]])}",
         "python": platform.python_version(),
         "versions": versions,
         "cores": os.cpu_count(),
