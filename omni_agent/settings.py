@@ -68,7 +68,7 @@ def load(**flags: Any) -> Settings:
         raise UsageError(f"{_place(key, given)}: {first['msg'].lower()} (got {first['input']!r})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{config_file()} cannot be read: {error}", hint="correct it or remove it") from error
-    if settings.engine == "server" and "engine" not in given and os.environ.get("OMNI_ENGINE") == "server":
+    if settings.engine == "server" and "engine" not in given and "server" in _from_environment("OMNI_ENGINE"):
         # An inherited variable must not be what sends documents to another machine.
         raise UsageError(
             "engine 'server' is not taken from the environment", hint="use --engine server or the config file"
@@ -76,12 +76,18 @@ def load(**flags: Any) -> Settings:
     return settings
 
 
+def _from_environment(variable: str) -> list[str]:
+    """The values of a variable, whatever the case of its name."""
+    return [value for name, value in os.environ.items() if name.upper() == variable]
+
+
 def _place(key: str, given: dict[str, Any]) -> str:
     path = config_file()
     if key in given:
         return f"--{key.replace('_', '-')}"
-    if f"OMNI_{key.upper()}" in os.environ:
-        return f"environment variable OMNI_{key.upper()}"
+    for name in os.environ:
+        if name.upper() == f"OMNI_{key.upper()}":
+            return f"environment variable {name}"
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
             return f"{path}, line {number} ({key})"

@@ -44,6 +44,17 @@ def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) 
         load()
 
 
+def test_the_case_of_a_variable_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("omni_offline", "banana")
+    monkeypatch.delenv("OMNI_OFFLINE")
+    with pytest.raises(UsageError, match="environment variable omni_offline"):
+        load()
+    monkeypatch.delenv("omni_offline")
+    monkeypatch.setenv("omni_engine", "server")
+    with pytest.raises(UsageError, match="not taken from the environment"):
+        load()
+
+
 def test_a_wrong_flag_is_named() -> None:
     with pytest.raises(UsageError, match="--engine"):
         load(engine="warp")

@@ -73,8 +73,12 @@ def ask(
         opened = time.perf_counter()
         reply = perception.answer(question.strip(), every, progress=progress)
         answered = time.perf_counter()
+        unread = [error for document in documents for error in document.unread]
+        if unread and len(unread) == len(every):
+            raise unread[0]
         citations = tuple(check(quote, every) for quote in reply.quotes)
         warnings = [warning for document in documents for warning in document.warnings]
+        warnings += [f"left out: {error}" for error in unread]
         saved: list[str] = []
         if highlight is not None:
             try:

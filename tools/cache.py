@@ -26,8 +26,9 @@ def get(kind: str, *key: object) -> Any:
 def put(kind: str, *key: object, value: Any) -> None:
     """Keep a JSON value. A cache that cannot be written is no error: the work is only done again next time."""
     try:
+        load().cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # what was read may be private
         write(_path(kind, key), json.dumps(value))
-    except OmniError:
+    except (OmniError, OSError):
         return
 
 

@@ -7,7 +7,7 @@ kept by content, so a long scan that is interrupted goes on where it stopped.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ class Document:
     file: str
     pages: Sequence[Page]
     warnings: tuple[str, ...] = ()
+    unread: list[MediaError] = field(default_factory=list)  # one for each page that turned out to be unreadable
 
 
 @contextmanager
@@ -56,14 +57,18 @@ def open_document(
         if kind == "picture":
             frames = image.count(path, shown)
             chosen = page_numbers(pages, frames, shown)
-            yield Document(name, [_Painted(name, n, perception, keep, path, shown) for n in chosen])
+            unread: list[MediaError] = []
+            painted = [_Painted(name, n, perception, keep, unread, path, shown) for n in chosen]
+            yield Document(name, painted, unread=unread)
             return
         pdf = Pdf(path, password=password, kind=kind, shown=shown)
         stack.callback(pdf.close)
         if pages is None and pdf.pages > MAX_PAGES:
             raise UsageError(f"{shown} has {pdf.pages:,} pages", hint="name those to read, for example --pages 1-500")
         chosen = page_numbers(pages, pdf.pages, shown)
-        yield Document(name, [_Printed(name, n, perception, keep, pdf) for n in chosen], _warnings(pdf, kind))
+        unread = []
+        printed = [_Printed(name, n, perception, keep, unread, pdf) for n in chosen]
+        yield Document(name, printed, _warnings(pdf, kind), unread)
 
 
 def page_numbers(ranges: str | None, count: int, shown: str) -> list[int]:
@@ -136,17 +141,18 @@ class _Printed:
     number: int
     perception: Perception
     fingerprint: str
+    unread: list[MediaError]
     pdf: Pdf
     _lines: tuple[Line, ...] | None = field(default=None, init=False)
 
     def lines(self) -> tuple[Line, ...]:
         if self._lines is None:
-            layer = self.pdf.text(self.number)
-            sound = sound_text(layer)
-            if sound is None:
-                sound = _read(self, self.perception, self.fingerprint)
-            self._lines = layout.arrange(sound)
+            self._lines = _unless_damaged(self._arranged, self.unread)
         return self._lines
+
+    def _arranged(self) -> tuple[Line, ...]:
+        sound = sound_text(self.pdf.text(self.number))
+        return layout.arrange(_read(self, self.perception, self.fingerprint) if sound is None else sound)
 
     def picture(self, dpi: int = 150) -> Picture:
         return self.pdf.picture(self.number, dpi)
@@ -160,18 +166,31 @@ class _Painted:
     number: int
     perception: Perception
     fingerprint: str
+    unread: list[MediaError]
     path: Path
     shown: str
     _lines: tuple[Line, ...] | None = field(default=None, init=False)
 
     def lines(self) -> tuple[Line, ...]:
         if self._lines is None:
-            self._lines = layout.arrange(_read(self, self.perception, self.fingerprint))
+            self._lines = _unless_damaged(self._arranged, self.unread)
         return self._lines
+
+    def _arranged(self) -> tuple[Line, ...]:
+        return layout.arrange(_read(self, self.perception, self.fingerprint))
 
     def picture(self, dpi: int = 150) -> Picture:
         """The picture as it is: it has pixels, and no size on paper to relate them to."""
         return image.load(self.path, self.shown, frame=self.number - 1)
+
+
+def _unless_damaged(read: Callable[[], tuple[Line, ...]], unread: list[MediaError]) -> tuple[Line, ...]:
+    """A page's lines; a page that cannot be read has none, is told in `unread`, and costs only itself."""
+    try:
+        return read()
+    except MediaError as error:
+        unread.append(error)
+        return ()
 
 
 def _read(page: Page, perception: Perception, fingerprint: str) -> tuple[Line, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omni_agent.cli.options import Engine, Json, Quiet, chosen
-from omni_agent.cli.output import bars, emit, emit_json, note
+from omni_agent.cli.output import bars, clean, emit, emit_json, note
 from omni_agent.errors import OmniError, PasswordError, UsageError
 from omni_agent.types import Progress
 
@@ -109,7 +109,7 @@ class _Call:
         except PasswordError as error:
             if self.password or not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise
-            self.password = typer.prompt(f"{error}. Password", hide_input=True, err=True)
+            self.password = typer.prompt(f"{clean(str(error))}. Password", hide_input=True, err=True)
             return once()
 
 
@@ -123,7 +123,10 @@ def _each(call: _Call, files: list[str], progress: Progress) -> int:
         except OmniError as error:
             failed += 1
             note(f"omni: {error}")
-            emit_json({"schema_version": 1, "file": file, "error": str(error), "hint": error.hint})
+            emit_json(
+                {"schema_version": 1, "file": file, "found": False, "answer": "", "citations": []}
+                | {"error": str(error), "hint": error.hint}
+            )
             continue
         found += result.found
         emit_json({"file": file, **_fields(result)})

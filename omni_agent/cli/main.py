@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -51,6 +52,9 @@ def root(
 
 def main() -> NoReturn:
     """Run the command and exit with its code; every error is one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an answer is worth more than a sign the terminal lacks
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

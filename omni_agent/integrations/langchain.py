@@ -54,7 +54,10 @@ class OmniTool(BaseTool):
 
     def _allowed(self, name: str) -> str:
         """The resolved path of a file that may be read. Raises ToolException for any other."""
-        path = Path(name).expanduser().resolve()
+        try:
+            path = Path(name).expanduser().resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ToolException(f"{name!r} is not a file name: {error}.") from error
         folders = [Path(folder).expanduser().resolve() for folder in self.allowed_dirs]
         if not any(path.is_relative_to(folder) for folder in folders):
             raise ToolException(f"{name} lies outside the folders this tool may read: {', '.join(map(str, folders))}.")

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from omni_agent.errors import MediaError, OmniError, UsageError
 
@@ -20,21 +21,37 @@ def opened(name: str | Path) -> Iterator[Path]:
     Raises UsageError for what is not there or is a folder, MediaError for what is empty or may not be read.
     """
     if str(name) != "-":
-        yield checked(name)
+        path = checked(name)
+        if path.is_file():
+            yield path
+            return
+        with _spooled(path.open("rb"), str(name)) as copy:  # a pipe such as <(command): read once, so keep it
+            yield copy
         return
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("'-' reads standard input, and nothing is piped into it", hint="omni … - < FILE")
+    with _spooled(sys.stdin.buffer, "standard input") as copy:
+        yield copy
+
+
+@contextmanager
+def _spooled(stream: BinaryIO, shown: str) -> Iterator[Path]:
+    """What a stream holds, as a temporary file."""
     with tempfile.TemporaryDirectory(prefix="omni-") as folder:
-        path = Path(folder, "stdin")
-        with path.open("wb") as copy:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-        yield checked(path, shown="standard input")
+        path = Path(folder, "stream")
+        try:
+            with path.open("wb") as copy:
+                shutil.copyfileobj(stream, copy)
+        except OSError as error:
+            raise OmniError(f"{shown} could not be kept in {folder}: {error.strerror or error}") from error
+        yield checked(path, shown=shown)
 
 
 def checked(name: str | Path, shown: str | None = None) -> Path:
     """The path of a readable, non-empty regular file. Raises as `opened` does."""
-    path, shown = Path(name).expanduser(), shown or str(name)
+    shown = shown or str(name)
     try:
+        path = Path(name).expanduser()
         if not path.exists():
             raise UsageError(f"{shown}: no such file", hint="check the name, or quote it if it has spaces")
         if path.is_dir():
@@ -43,7 +60,7 @@ def checked(name: str | Path, shown: str | None = None) -> Path:
             raise MediaError(f"{shown} may not be read", hint="check its permissions")
         if path.is_file() and path.stat().st_size == 0:
             raise MediaError(f"{shown} is empty (0 bytes)")
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL in it, or ~ of nobody
         raise UsageError(f"{shown[:80]}: not a file name ({error})") from error
     return path
 
@@ -54,15 +71,34 @@ def write(path: Path, content: str | bytes) -> None:
     Raises OmniError that names the path and the cause.
     """
     data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path = path.resolve()  # a link is written through, not replaced
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        if path.exists() and not path.is_file():  # /dev/stdout and the like
+            path.write_bytes(data)
+            return
+        _replace(path, data)
     except OSError as error:
         raise OmniError(
             f"{path} could not be written: {error.strerror or error}", hint="free space or name another place"
         ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put the data beside the file under a name that nobody can have prepared, then in its place with its mode."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        part.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's mask for new files; reading it means setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -74,6 +74,10 @@ def of_pillow(image: object) -> Picture:
     from PIL import Image
 
     assert isinstance(image, Image.Image)
+    if image.mode.startswith(("I", "F")):  # 16 and 32 bits a pixel: converting clips them, so bring them to 8 first
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (values.min(), values.max())
+        image = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8))
     return Picture(np.asarray(image.convert("RGB")))
 
 

@@ -76,6 +76,15 @@ def test_importing_omni_loads_no_heavy_library_and_opens_nothing() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+def test_a_terminal_that_knows_no_unicode_gets_the_answer_all_the_same(examples: Path, tmp_path: Path) -> None:
+    page = tmp_path / "note.txt"
+    page.write_text("The café opens at nine o’clock on weekdays.\n", encoding="utf-8")
+    done = omni("ask", "-q", "--json", str(page), "When does the café open?", PYTHONIOENCODING="ascii")
+    assert "fault" not in done.stderr and json.loads(done.stdout)["schema_version"] == 1
+    done = omni("ask", "-q", str(page), "When does the café open?", PYTHONIOENCODING="ascii")
+    assert "fault" not in done.stderr and done.returncode in (0, 3)
+
+
 def test_a_reader_that_hangs_up_is_no_error() -> None:
     done = subprocess.run(f"{sys.executable} -m omni_agent doctor | true", shell=True, capture_output=True, text=True)
     assert done.stderr == ""

@@ -157,6 +157,11 @@ def test_a_mistake_is_told_to_the_model_in_a_sentence(tool: str, arguments: dict
     assert message.status == "error" and message.text.endswith(".") and "Traceback" not in message.text
 
 
+@pytest.mark.parametrize("name", ["a\0b", "~nobody-of-that-name/x.pdf"])
+def test_what_is_no_file_name_is_told_and_does_not_stop_the_agent(name: str) -> None:
+    assert call(tools()["omni_ask"], {"files": [name], "question": "q"}).status == "error"
+
+
 def test_arguments_of_the_wrong_form_are_told_too() -> None:
     assert call(tools()["omni_ask"], {"files": [], "question": "q"}).status == "error"
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 def check() -> None:
     """Raise MissingExtra when the embedded engine's parts are not installed."""
-    if any(find_spec(name) is None for name in ("rapidocr", "onnxruntime", "faster_whisper", "tokenizers", "bm25s")):
+    parts = ("rapidocr", "onnxruntime", "faster_whisper", "ctranslate2", "tokenizers", "snowballstemmer")
+    if any(find_spec(name) is None for name in parts):
         raise MissingExtra("lite", "the embedded engine")
 
 

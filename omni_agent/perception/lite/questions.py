@@ -58,6 +58,15 @@ _DAY = re.compile(
 )
 
 
+_CLOCK = re.compile(
+    r"\b\d{1,2}[:.]\d\d\b(?!\d)|\b\d{1,2}\s?[ap]\.?m\b|\bo['’]clock\b|\b(noon|midnight|midday|century|centuries)\b"
+    r"|\b(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\b(when|whenever|after|before|until|once|during|while|if|unless)\b", re.IGNORECASE)
+_HABIT = re.compile(r"^\W*when\s+(do|does|is|are|should|must|can|may|will|would)\b", re.IGNORECASE)
+
+
 _MEASURES = {"average", "mean", "median", "percent", "percentage", "minimum", "maximum", "price", "salary", "profit"}
 
 
@@ -105,8 +114,11 @@ def holds(question: Question, text: str) -> bool:
         return _MONEY.search(text) is not None and _NUMBER.search(text) is not None
     if question.kind == "date" and re.search(r"\b(what|which) (date|day)\b", question.text, re.IGNORECASE):
         return _DAY.search(text) is not None
-    if question.kind == "date":
-        return _DATE.search(text) is not None
+    if (
+        question.kind == "date"
+    ):  # what happens again and again has an hour or a condition where what happened has a date
+        usual = _HABIT.search(question.text) is not None and _CONDITION.search(text) is not None
+        return usual or _DATE.search(text) is not None or _CLOCK.search(text) is not None
     if question.kind == "place" and _PATH.search(text):
         return True
     if question.kind in ("person", "place"):
