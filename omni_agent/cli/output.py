@@ -57,11 +57,6 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def colour() -> bool:
-    """Whether stdout may carry colour."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-
 @contextmanager
 def bars(quiet: bool = False) -> Iterator[Progress]:
     """A progress that draws bars with the time left on stderr; draws nothing when stderr is no terminal."""
