@@ -176,6 +176,13 @@ class Memory(Protocol):
     def __setitem__(self, key: str, value: Any, /) -> None: ...
 
 
+def timestamp(seconds: float) -> str:
+    """mm:ss, or h:mm:ss from an hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
 # --- speech -----------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,8 @@ kept by content, so a long scan that is interrupted goes on where it stopped.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,63 +135,57 @@ def _warnings(pdf: Pdf, kind: str) -> tuple[str, ...]:
 
 
 @dataclass(slots=True)
-class _Printed:
-    """A page of a file that MuPDF opens."""
+class _Remembered(ABC):
+    """A page that is read once. One that cannot be read has no lines, is told in `unread`, and costs only itself."""
 
     file: str
     number: int
     perception: Perception
     fingerprint: str
     unread: list[MediaError]
-    pdf: Pdf
     _lines: tuple[Line, ...] | None = field(default=None, init=False)
 
     def lines(self) -> tuple[Line, ...]:
         if self._lines is None:
-            self._lines = _unless_damaged(self._arranged, self.unread)
+            try:
+                self._lines = layout.arrange(self._found())
+            except MediaError as error:
+                self.unread.append(error)
+                self._lines = ()
         return self._lines
 
-    def _arranged(self) -> tuple[Line, ...]:
+    @abstractmethod
+    def picture(self, dpi: int = 150) -> Picture: ...
+
+    def _found(self) -> tuple[Line, ...]:
+        """The lines as they were found on the page, before they are arranged."""
+        return _read(self, self.perception, self.fingerprint)
+
+
+@dataclass(slots=True)
+class _Printed(_Remembered):
+    """A page of a file that MuPDF opens."""
+
+    pdf: Pdf
+
+    def _found(self) -> tuple[Line, ...]:
         sound = sound_text(self.pdf.text(self.number))
-        return layout.arrange(_read(self, self.perception, self.fingerprint) if sound is None else sound)
+        return _read(self, self.perception, self.fingerprint) if sound is None else sound
 
     def picture(self, dpi: int = 150) -> Picture:
         return self.pdf.picture(self.number, dpi)
 
 
 @dataclass(slots=True)
-class _Painted:
+class _Painted(_Remembered):
     """A picture file as a page, or one page of a multi-page TIFF."""
 
-    file: str
-    number: int
-    perception: Perception
-    fingerprint: str
-    unread: list[MediaError]
     path: Path
     shown: str
-    _lines: tuple[Line, ...] | None = field(default=None, init=False)
-
-    def lines(self) -> tuple[Line, ...]:
-        if self._lines is None:
-            self._lines = _unless_damaged(self._arranged, self.unread)
-        return self._lines
-
-    def _arranged(self) -> tuple[Line, ...]:
-        return layout.arrange(_read(self, self.perception, self.fingerprint))
 
     def picture(self, dpi: int = 150) -> Picture:
         """The picture as it is: it has pixels, and no size on paper to relate them to."""
         return image.load(self.path, self.shown, frame=self.number - 1)
-
-
-def _unless_damaged(read: Callable[[], tuple[Line, ...]], unread: list[MediaError]) -> tuple[Line, ...]:
-    """A page's lines; a page that cannot be read has none, is told in `unread`, and costs only itself."""
-    try:
-        return read()
-    except MediaError as error:
-        unread.append(error)
-        return ()
 
 
 def _read(page: Page, perception: Perception, fingerprint: str) -> tuple[Line, ...]:

@@ -21,7 +21,7 @@ from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName
 from omni_agent.tools import cache
 from omni_agent.tools.transcribe import printable, transcribe
-from omni_agent.types import Moment, Progress, Segment, Usage, no_progress
+from omni_agent.types import Moment, Progress, Segment, Usage, no_progress, timestamp
 
 FRAME_SIDE = 4096  # a saved frame is not scaled down below this
 
@@ -98,13 +98,6 @@ def watch(
         usage=viewing.usage,
         timings=timings,
     )
-
-
-def timestamp(seconds: float) -> str:
-    """mm:ss, or h:mm:ss from an hour on."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 class _Memory:

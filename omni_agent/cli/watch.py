@@ -48,7 +48,7 @@ def watch(
 
 def _print(result: WatchResult) -> None:
     """The answer, then each moment with what was seen and said there and where its picture is."""
-    from omni_agent.tools.watch import timestamp
+    from omni_agent.types import timestamp
 
     emit(result.answer)
     for moment in result.moments:

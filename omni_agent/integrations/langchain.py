@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from omni_agent.errors import MissingExtra, OmniError
 from omni_agent.perception.base import Perception
 from omni_agent.settings import EngineName
-from omni_agent.types import to_json
+from omni_agent.types import timestamp, to_json
 
 try:
     from langchain_core.tools import BaseTool, ToolException
@@ -151,7 +151,7 @@ class TranscribeTool(OmniTool):
         if not result.found:
             return "Nobody speaks in this recording.", to_json(result)
         lines = [
-            f"[{_clock(segment.start)}] {f'{segment.speaker}: ' if segment.speaker else ''}{segment.text.strip()}"
+            f"[{timestamp(segment.start)}] {f'{segment.speaker}: ' if segment.speaker else ''}{segment.text.strip()}"
             for segment in result.segments
         ]
         if result.summary is not None:
@@ -160,7 +160,7 @@ class TranscribeTool(OmniTool):
                 ("Decisions", result.summary.decisions),
                 ("Action items", result.summary.actions),
             ):
-                lines += [f"{title}:", *(f"- [{_clock(item.start)}] {item.text}" for item in items)]
+                lines += [f"{title}:", *(f"- [{timestamp(item.start)}] {item.text}" for item in items)]
         return "\n".join(lines), to_json(result)
 
 
@@ -189,7 +189,7 @@ class WatchTool(OmniTool):
         for moment in result.moments:
             seen = f' shows "{moment.seen}"' if moment.seen else ""
             said = f' says "{moment.said}"' if moment.said else ""
-            lines.append(f"- [{_clock(moment.start)}]{seen}{said}")
+            lines.append(f"- [{timestamp(moment.start)}]{seen}{said}")
         return "\n".join(lines), to_json(result)
 
 
@@ -206,9 +206,3 @@ def omni_tools(
         TranscribeTool(allowed_dirs=folders, engine=engine),
         WatchTool(allowed_dirs=folders, engine=engine),
     ]
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"

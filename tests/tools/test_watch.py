@@ -14,8 +14,8 @@ from examples.make_demo_video import NARRATION, STEPS
 from omni_agent.errors import MediaError, UsageError
 from omni_agent.media import image
 from omni_agent.perception.lite.ocr import Reader
-from omni_agent.tools.watch import WatchResult, timestamp, watch
-from omni_agent.types import Clip, Heard, Memory, Moment, Progress, Segment, Sound, Viewing, no_progress
+from omni_agent.tools.watch import WatchResult, watch
+from omni_agent.types import Clip, Heard, Memory, Moment, Progress, Segment, Sound, Viewing, no_progress, timestamp
 
 Film = Callable[..., Path]
 NEAR = 1.5  # seconds: two looks a second, and the time that a page needs to draw

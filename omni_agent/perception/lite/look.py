@@ -17,7 +17,7 @@ from omni_agent.perception.lite.screen_text import Passage, Period, shown, spoke
 from omni_agent.perception.lite.screens import screens
 from omni_agent.perception.lite.video_question import Asked, understand
 from omni_agent.perception.lite.video_search import Hit, Passages, new_value, spelled
-from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing
+from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing, timestamp
 
 if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
@@ -217,15 +217,14 @@ class _Search:
     def _worded(self, passage: Passage, period: Period) -> str:
         quote = _short(self._with_result(passage), 300)
         if self.asked.wanted == "duration":
-            return (
-                f"{period.end - period.start:.1f} seconds, from {clock(period.start)} to {clock(period.end)}: “{quote}”"
-            )
+            span = f"{period.end - period.start:.1f} seconds, from {timestamp(period.start)} to {timestamp(period.end)}"
+            return f"{span}: “{quote}”"
         if self.asked.wanted == "end" or (
             self.asked.wanted == "moment" and self.asked.pressed and period.end < self.duration - 1
         ):
-            return f"{clock(period.end)}, when “{quote}” is gone"
+            return f"{timestamp(period.end)}, when “{quote}” is gone"
         if self.asked.wanted == "moment":
-            return f"{clock(period.start)}: “{quote}”"
+            return f"{timestamp(period.start)}: “{quote}”"
         return quote
 
     def _with_result(self, passage: Passage) -> str:
@@ -272,13 +271,6 @@ class _Search:
 
     def _no(self, reason: str) -> Viewing:
         return Viewing(False, "", reason=BLIND if self.asked.visual and BLIND not in reason else reason)
-
-
-def clock(seconds: float) -> str:
-    """mm:ss, or h:mm:ss from an hour on."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:
