@@ -35,6 +35,17 @@ class Settings(BaseSettings):
     base_url: str | None = Field(None, description="server to ask with engine 'server'")
     api_key: str | None = Field(None, description="its key", repr=False)
     model: str | None = Field(None, description="the model's name on that server")
+    context: int = Field(131_072, ge=1024, le=262_144, description="tokens that the local model has room for")
+    think: bool = Field(False, description="the full model reasons before it answers")
+    think_budget: int | None = Field(None, ge=0, description="tokens of reasoning after which it should end")
+    max_tokens: int | None = Field(None, ge=1, description="tokens of an answer, its reasoning included, at most")
+    temperature: float | None = Field(None, ge=0, le=100)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    seed: int | None = Field(None)
+    fps: float = Field(2.0, gt=0, le=60, description="frames a second that the full model sees of a video")
+    max_frames: int = Field(256, ge=1, le=4096, description="and how many at most")
+    evs: float = Field(0.5, ge=0, le=0.95, description="share of a video's tokens that sampling leaves out")
 
     @classmethod
     def settings_customise_sources(

@@ -253,11 +253,27 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an answer cost; zeros where an engine does not count tokens."""
+    """What an answer cost; zeros where an engine does not count. The prompt's tokens hold those of its media.
+
+    `video_tokens` are those of clips that were read, `video_tokens_before` what they were before sampling left some
+    out; `cached_tokens` are those of the prompt that were not computed again. `seconds` tells where the time went:
+    load, media (decoding files), encode, prefill, think, answer.
+    """
 
     prompt_tokens: int = 0
     reasoning_tokens: int = 0
     answer_tokens: int = 0
+    video_tokens: int = 0
+    video_tokens_before: int = 0
+    cached_tokens: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __add__(self, other: Usage) -> Usage:
+        names = [f.name for f in dataclasses.fields(self) if f.name != "seconds"]
+        parts = {**self.seconds}
+        for name, value in other.seconds.items():
+            parts[name] = parts.get(name, 0.0) + value
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in names}, seconds=parts)
 
 
 @dataclass(frozen=True, slots=True)

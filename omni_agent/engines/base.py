@@ -17,25 +17,47 @@ Part = str | Picture | Sound | Clip
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
+class ToolCall:
+    """A function that the model wants called. Arguments are plain data, never evaluated."""
 
-    role: Literal["system", "user", "assistant"]
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation. An assistant's turn may keep its reasoning (`thought`) and its `calls`; a turn of the
+    role "tool" holds what a call returned."""
+
+    role: Literal["system", "user", "assistant", "tool"]
     parts: tuple[Part, ...]
+    thought: str = ""
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to continue. `temperature` and `top_p` None: the model's own defaults for thinking on or off.
-    `schema`: a JSON schema that the answer (never the thinking) must fit."""
+    """How to continue. What is None is left to the model's own defaults, which differ with thinking on or off.
+
+    `think_budget`: tokens of reasoning after which it ends at the next line; an answer always follows. `keep_thoughts`:
+    earlier turns keep their reasoning. `schema`: a JSON schema that the answer (never the thinking) must fit. `tools`:
+    functions in OpenAI's form that the model may call. Of a clip, `fps` frames a second are shown, `max_frames` at
+    most, and of their tokens the share `evs` (0 to 0.95), those that changed least, is left out where the engine can.
+    """
 
     think: bool = False
     think_budget: int | None = None
-    max_tokens: int = 1024
+    keep_thoughts: bool = False
+    max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     seed: int | None = None
     schema: dict[str, Any] | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    fps: float = 2.0
+    max_frames: int = 256
+    evs: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +76,13 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The last event of every stream."""
+    """The last event of every stream. "calls": the turn ended with tool calls and waits for what they return."""
 
-    finish: Literal["stop", "length"] = "stop"
+    finish: Literal["stop", "length", "calls"] = "stop"
     usage: Usage = field(default_factory=Usage)
 
 
-Event = Thought | Text | Done
+Event = Thought | Text | ToolCall | Done
 
 
 class Engine(Protocol):
@@ -70,5 +92,7 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
-        """Yield the reply as it is made, ending with exactly one Done. Raises EngineError or Unavailable."""
+        """Yield the reply as it is made, ending with exactly one Done. Parts are read in the order given.
+
+        Raises EngineError or Unavailable."""
         ...
