@@ -88,6 +88,10 @@ class Tokenizer:
         """Ids of a conversation under the checkpoint's template, ready for the answer."""
         return self.encode(self.template.render(messages=messages, add_generation_prompt=True, **switches))
 
+    def json(self) -> str:
+        """The tokenizer as the text of a tokenizer.json, for libraries that have their own reader of it."""
+        return str(self._backend.to_str())
+
     def newline_ids(self) -> frozenset[int]:
         """Every token whose text ends a line: where thinking may be cut softly."""
         # Byte-level vocabularies write the newline byte as Ċ (U+010A).
