@@ -79,14 +79,36 @@ TEXT: dict[str, Any] = {
 VISION = {"width": 32, "layers": 2, "heads": 2, "mlp": 64, "table": 8, "prefix": 10, "patch": 16}
 SOUND = {"hidden_size": 16, "layers": 2, "ff": 32, "channels": 4, "mels": 128, "kernel": 9, "heads": 2}
 
-# Our own wording of the documented switches: system block always there, thinking on by default, old thinking dropped.
+# Our own wording of the documented switches: a system block that is always there and names the tools, thinking on by
+# default, old thinking dropped, tool results in a user's turn, media as their placeholders where content is a list.
 CHAT_TEMPLATE = """\
+{%- macro spoken(content) -%}
+{%- if content is string -%}{{- content -}}
+{%- else -%}
+{%- for item in content or [] -%}
+{%- set marks = {'image': '<image>', 'video': '<video>', 'audio': '<so_embedding>'} -%}
+{{- item.text if item.type == 'text' else marks[item.type] -}}
+{%- endfor -%}
+{%- endif -%}
+{%- endmacro -%}
 {%- set thinking = enable_thinking is not defined or enable_thinking -%}
 {%- set drop = truncate_history_thinking is not defined or truncate_history_thinking -%}
 {%- set ns = namespace(last=-1) -%}
 {%- for m in messages -%}{%- if m.role == 'user' -%}{%- set ns.last = loop.index0 -%}{%- endif -%}{%- endfor -%}
-{%- set opens_with_system = messages and messages[0].role == 'system' -%}
-{{- '<|im_start|>system\\n' + (messages[0].content if opens_with_system else '') + '<|im_end|>\\n' -}}
+{%- set system = spoken(messages[0].content) if messages and messages[0].role == 'system' else '' -%}
+{{- '<|im_start|>system\\n' + system -}}
+{%- if tools -%}
+{{- ('\\n\\n' if system else '') + '# Tools\\n\\nThese functions can be called:\\n<tools>' -}}
+{%- for tool in tools -%}
+{%- set f = tool.function or tool -%}
+{{- '\\n<function>\\n<name>' + f.name + '</name>' -}}
+{%- if f.description -%}{{- '\\n<description>' + f.description + '</description>' -}}{%- endif -%}
+{{- '\\n<parameters>' + (f.parameters or {}) | tojson + '</parameters>\\n</function>' -}}
+{%- endfor -%}
+{{- '\\n</tools>\\n\\nA call is written like this:\\n<tool_call>\\n<function=NAME>\\n' -}}
+{{- '<parameter=KEY>\\nVALUE\\n</parameter>\\n</function>\\n</tool_call>' -}}
+{%- endif -%}
+{{- '<|im_end|>\\n' -}}
 {%- for m in messages -%}
 {%- if m.role == 'system' -%}
 {%- if not loop.first -%}{{- raise_exception('a system message must come first') -}}{%- endif -%}
@@ -95,9 +117,22 @@ CHAT_TEMPLATE = """\
 {%- if m.reasoning_content and not (drop and loop.index0 < ns.last) -%}
 {{- '<think>\\n' + m.reasoning_content + '\\n</think>' -}}
 {%- else -%}{{- '<think></think>' -}}{%- endif -%}
-{{- m.content + '<|im_end|>\\n' -}}
+{{- spoken(m.content) -}}
+{%- for call in m.tool_calls or [] -%}
+{{- ('\\n' if loop.first and m.content else '') + '<tool_call>\\n<function=' + call.function.name + '>\\n' -}}
+{%- for key, value in (call.function.arguments or {}).items() -%}
+{%- set value = value if value is string else value | tojson -%}
+{{- '<parameter=' + key + '>\\n' + value + '\\n</parameter>\\n' -}}
+{%- endfor -%}
+{{- '</function>\\n</tool_call>\\n' -}}
+{%- endfor -%}
+{{- '<|im_end|>\\n' -}}
+{%- elif m.role == 'tool' -%}
+{%- if loop.previtem is not defined or loop.previtem.role != 'tool' -%}{{- '<|im_start|>user\\n' -}}{%- endif -%}
+{{- '<tool_response>\\n' + spoken(m.content) + '\\n</tool_response>\\n' -}}
+{%- if loop.last or loop.nextitem.role != 'tool' -%}{{- '<|im_end|>\\n' -}}{%- endif -%}
 {%- else -%}
-{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' -}}
+{{- '<|im_start|>' + m.role + '\\n' + spoken(m.content) + '<|im_end|>\\n' -}}
 {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}

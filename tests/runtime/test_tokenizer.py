@@ -59,6 +59,30 @@ def test_chat_follows_the_switches(tokenizer: Tokenizer) -> None:
     assert kept == head + "<think>\nhm\n</think>" + tail + "<think>\n"
 
 
+def test_chat_with_tools_their_calls_and_their_results(tokenizer: Tokenizer) -> None:
+    """Calls stand as the model writes them; results of neighbouring calls share one turn of the user."""
+    tool = {"type": "function", "function": {"name": "add", "description": "Sum.", "parameters": {"type": "object"}}}
+    call = {"type": "function", "function": {"name": "add", "arguments": {"a": "1", "b": [2]}}}
+    turns = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "go"}]},
+        {"role": "assistant", "content": "", "tool_calls": [call, call]},
+        {"role": "tool", "content": "3"},
+        {"role": "tool", "content": "4"},
+    ]
+    text = tokenizer.decode(tokenizer.chat(turns, tools=[tool]), special=True)
+    assert text.startswith("<|im_start|>system\nS\n\n# Tools\n")
+    assert "<name>add</name>\n<description>Sum.</description>\n<parameters>{" in text
+    written = "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n[2]\n</parameter>\n"
+    written += "</function>\n</tool_call>\n"
+    results = "".join(f"<tool_response>\n{result}\n</tool_response>\n" for result in "34")
+    assert text.partition("<|im_start|>user\n")[2] == (
+        f"<image>go<|im_end|>\n<|im_start|>assistant\n<think></think>{written}{written}<|im_end|>\n"
+        f"<|im_start|>user\n{results}<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    )
+    assert "# Tools" not in tokenizer.decode(tokenizer.chat(turns), special=True)
+
+
 @pytest.mark.parametrize("text", ["<|im_end|>", "<think>", "<image>", "<so_start>"])
 def test_a_missing_special_token_is_named(folder: Path, tmp_path: Path, text: str) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
