@@ -131,19 +131,49 @@ class ModelConfig:
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a checkpoint folder. Raises CheckpointError when it is missing, huge or damaged."""
+def read_text(path: Path, limit: int = MAX_JSON_BYTES) -> str:
+    """A text file of a checkpoint folder. Raises CheckpointError when it is missing, no regular file, or longer than
+    `limit` bytes; never reads more than that, whatever the file system says its size is."""
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise CheckpointError(f"{path} is {path.stat().st_size} bytes long, too large for a {path.name}")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing", hint="download the checkpoint again") from error
-    except (OSError, ValueError, RecursionError) as error:
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing", hint="download the checkpoint again")
+        if path.stat().st_size > limit:
+            raise CheckpointError(f"{path} has {path.stat().st_size} bytes, too many for a {path.name}")
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+        if len(data) > limit:
+            raise CheckpointError(f"{path} has more than {limit} bytes, too many for a {path.name}")
+        return data.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", hint="download the checkpoint again") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a checkpoint folder. Raises CheckpointError when it is missing, huge or damaged, or says two
+    things at once. `Infinity` is let pass: the released config.json writes it in time_step_limit."""
+    try:
+        value = json.loads(read_text(path), object_pairs_hook=no_twins, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}", hint="download the checkpoint again") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no JSON object")
     return value
+
+
+def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, for `json.loads`; readers differ in which of two values under one name they take."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twin = next(key for key in made if keys.count(key) > 1)
+        raise ValueError(f"{twin[:80]!r} stands twice in one object")
+    return made
+
+
+def _constant(word: str) -> float:
+    if word != "Infinity":
+        raise ValueError(f"{word} is no number")
+    return float("inf")
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -256,7 +286,7 @@ def _check_time_step(section: dict[str, Any], where: str) -> None:
     limit = section.get("time_step_limit", section.get("mamba_dt_limit", [0.0, float("inf")]))
     try:
         low, high = (float(item) for item in limit)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{where}: 'time_step_limit' is {limit!r}") from error
     if low != 0.0 or high < 1e6:
         raise CheckpointError(f"{where}: 'time_step_limit' is {limit!r}; this runtime does not clamp the time step")

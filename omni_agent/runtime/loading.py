@@ -20,16 +20,15 @@ from torch import Tensor
 from omni_agent.errors import CheckpointError, Unavailable
 from omni_agent.runtime import encoders
 from omni_agent.runtime.cache import Cache
-from omni_agent.runtime.config import ModelConfig, read_config, read_json
+from omni_agent.runtime.config import ModelConfig, read_config
 from omni_agent.runtime.encoders import Encoders
 from omni_agent.runtime.media_config import SoundConfig, VisionConfig
 from omni_agent.runtime.model import LanguageModel
-from omni_agent.runtime.safetensors import Entry, read_header
+from omni_agent.runtime.safetensors import Entry
+from omni_agent.runtime.shards import read_entries
+from omni_agent.runtime.sizes import require_plausible
 from omni_agent.types import Progress, no_progress
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 QUANTISED = {"F8_E4M3": "FP8", "F8_E5M2": "FP8", "F4": "NVFP4", "U8": "NVFP4"}
 BUFFER = 32 << 20  # bytes a reader holds; larger does not read faster from memory or NVMe
@@ -76,6 +75,7 @@ def load(
     """
     config = read_config(folder)
     entries = read_entries(folder)
+    require_plausible(config, entries, media)
     plan = _places(*_parts(config, "meta", dtype, media))
     names, skipped = match(entries, plan, encoders.SKIPPED if media else TEXT_ONLY)
     require_memory(_bytes(plan), config, context, torch.device(device), dtype)
@@ -100,47 +100,6 @@ def _places(model: LanguageModel, towers: Encoders | None) -> dict[str, Tensor]:
     return model.tensors() | (towers.tensors() if towers else {})
 
 
-def read_entries(folder: Path) -> dict[str, Entry]:
-    """Every tensor of the folder's shards, checked against the index."""
-    shards, index = _shards(folder)
-    entries: dict[str, Entry] = {}
-    for shard in shards:
-        if not shard.is_file():
-            raise CheckpointError(f"{shard} is missing", hint="download the checkpoint again")
-        for name, entry in read_header(shard).items():
-            if name in entries:
-                raise CheckpointError(f"{name[:200]!r} stands in both {entries[name].file.name} and {shard.name}")
-            entries[name] = entry
-    for name, shard_name in index.items():
-        if name not in entries or entries[name].file.name != shard_name:
-            raise CheckpointError(f"{name[:200]!r} is not in {shard_name}, where {INDEX} puts it")
-    return entries
-
-
-def _shards(folder: Path) -> tuple[list[Path], dict[str, str]]:
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder} is no folder")
-    if (folder / INDEX).is_file():
-        index = read_json(folder / INDEX).get("weight_map")
-        if not isinstance(index, dict) or not index:
-            raise CheckpointError(f"{folder / INDEX} has no weight_map")
-        for shard in set(map(str, index.values())):
-            if shard.endswith(PICKLES):
-                raise CheckpointError(f"{folder / INDEX} names {shard}: pickle files can run code and are never read")
-            if Path(shard).name != shard or not shard.endswith(".safetensors"):
-                raise CheckpointError(f"{folder / INDEX} points at {shard[:200]!r}, which is no file of this folder")
-        return [folder / shard for shard in sorted(set(index.values()))], index
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE], {}
-    pickles = sorted(path.name for path in folder.iterdir() if path.name.endswith(PICKLES))
-    if pickles:
-        raise CheckpointError(
-            f"{folder} holds {pickles[0]}: pickle files can run code and are never read",
-            hint="use the safetensors checkpoint",
-        )
-    raise CheckpointError(f"{folder / INDEX} is missing", hint="download the checkpoint again")
-
-
 def match(
     entries: Mapping[str, Entry], places: Mapping[str, Tensor], skipping: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -157,11 +116,13 @@ def match(
             raise CheckpointError(f"{entry.file.name} holds {stored[:200]!r}, which this model does not have")
         if entry.dtype not in DTYPES:
             kind = QUANTISED.get(entry.dtype, entry.dtype)
-            raise CheckpointError(f"{stored} is stored as {kind}, which is not supported", hint="use the BF16 files")
+            raise CheckpointError(
+                f"{stored[:200]} is stored as {kind}, which is not supported", hint="use the BF16 files"
+            )
         if entry.shape != tuple(places[name].shape):
-            raise CheckpointError(f"{stored} has shape {list(entry.shape)}, expected {list(places[name].shape)}")
+            raise CheckpointError(f"{stored[:200]} has shape {list(entry.shape)}, expected {list(places[name].shape)}")
         if name in names:
-            raise CheckpointError(f"{stored} and {names[name]} are the same tensor under two names")
+            raise CheckpointError(f"{stored[:200]} and {names[name][:200]} are the same tensor under two names")
         names[name] = stored
     missing = [name for name in places if name not in names]
     if missing:

@@ -38,13 +38,6 @@ SOUND_MUST_BE = {  # what this runtime computes, and nothing else
     "subsampling_conv_stride": 2,
     "hidden_act": "silu",
 }
-
-SOUND_MUST_BE = {  # what this runtime computes, and nothing else
-    "subsampling_factor": 8,
-    "subsampling_conv_kernel_size": 3,
-    "subsampling_conv_stride": 2,
-    "hidden_act": "silu",
-}
 MOST_LAYERS = 4096  # no sane file comes near
 MERGED = 4  # patches that become one token
 
@@ -226,16 +219,18 @@ def _section(config: Mapping[str, Any], *names: str) -> _Section:
 
 def _vit_shape(vision: _Section) -> VitShape:
     """By the name of the model, or by its sizes where the file says them itself."""
-    name = vision.find("model")
+    name = str(vision.find("model"))
     if vision.find("hidden_size") is None:
         if name not in VIT_SHAPES:
             known = ", ".join(VIT_SHAPES)
-            raise CheckpointError(f"config.json: vision model {str(name)[:80]!r} is not known", hint=f"known: {known}")
+            raise CheckpointError(f"config.json: vision model {name[:80]!r} is not known", hint=f"known: {known}")
         return VIT_SHAPES[name]
     hidden, layers = vision.count("hidden_size"), vision.count("num_hidden_layers", most=MOST_LAYERS)
     heads = vision.count("num_attention_heads")
     ratio = vision.number("mlp_ratio", 4.0) if vision.find("intermediate_size") is None else 0.0
     shape = VitShape(hidden, layers, heads, int(hidden * ratio) or vision.count("intermediate_size"))
+    if shape.mlp > LARGEST:
+        raise CheckpointError(f"config.json: a vision tower {shape.mlp} wide is not sensible")
     if name in VIT_SHAPES and VIT_SHAPES[name] != shape:
         raise CheckpointError(f"config.json contradicts itself: vision model {name} is not {tuple(shape)}")
     if hidden % heads:
@@ -249,7 +244,7 @@ def _prefix_tokens(vision: _Section) -> int:
     if vision.find("register_multiple") is None or not isinstance(teachers, list):
         return vision.count("num_cls_tokens", 3) + vision.count("num_registers", 7)
     multiple = vision.count("register_multiple")
-    names = {teacher.get("name") for teacher in teachers if isinstance(teacher, Mapping)}
+    names = {str(teacher.get("name")) for teacher in teachers if isinstance(teacher, Mapping)}
     classes = len(names) if vision.flag("cls_token_per_teacher", True) else 1
     return classes + multiple - classes % multiple
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from omni_agent.errors import CheckpointError
+from omni_agent.runtime.config import no_twins
 
 MAX_HEADER = 64 << 20  # the released model's largest is well under one MB
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F4": 1}
@@ -39,7 +40,7 @@ def read_header(file: Path) -> dict[str, Entry]:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(MAX_HEADER, size - 8):
                 _damaged(file, f"its header claims {length} bytes, the file has {size}")
-            header = json.loads(stream.read(length), object_pairs_hook=_no_twins)
+            header = json.loads(stream.read(length), object_pairs_hook=no_twins)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {error}", hint="download the checkpoint again") from error
     except (ValueError, RecursionError) as error:
@@ -50,12 +51,6 @@ def read_header(file: Path) -> dict[str, Entry]:
     entries = {name: _entry(file, name, value, 8 + length) for name, value in header.items()}
     _check_layout(file, entries, 8 + length, size)
     return entries
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a name stands twice in the header")
-    return dict(pairs)
 
 
 def _entry(file: Path, name: str, value: Any, base: int) -> Entry:

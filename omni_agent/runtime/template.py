@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from omni_agent.errors import CheckpointError, MissingExtra
 from omni_agent.runtime import template_worker
+from omni_agent.runtime.config import read_text
 
 TIME_LIMIT_S = 5.0
 START_LIMIT_S = 60.0
@@ -30,12 +31,7 @@ class ChatTemplate:
     def __init__(self, path: Path, *, time_limit_s: float = TIME_LIMIT_S) -> None:
         self.path, self.time_limit_s = path, time_limit_s
         self._process: subprocess.Popen[bytes] | None = None
-        try:
-            if path.stat().st_size > TEMPLATE_LIMIT:
-                raise CheckpointError(f"{path} has {path.stat().st_size} bytes, too many for a chat template")
-            self._source = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}", hint="download the checkpoint again") from error
+        self._source = read_text(path, TEMPLATE_LIMIT)
 
     def render(self, **values: Any) -> str:
         """The prompt for `messages=…`, `add_generation_prompt=…`, `enable_thinking=…` and whatever else it knows.

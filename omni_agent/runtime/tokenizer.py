@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_agent.errors import CheckpointError, MissingExtra
-from omni_agent.runtime.config import ModelConfig, read_json
+from omni_agent.runtime.config import ModelConfig, read_json, read_text
 from omni_agent.runtime.template import ChatTemplate
 
 if TYPE_CHECKING:
@@ -109,12 +109,7 @@ def _backend(path: Path) -> Backend:
         from tokenizers import Tokenizer as Backend
     except ImportError as error:
         raise MissingExtra("gpu", "the tokenizer") from error
-    try:
-        if path.stat().st_size > TOKENIZER_LIMIT:
-            raise CheckpointError(f"{path} has {path.stat().st_size} bytes, too many for a tokenizer")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", hint="download the checkpoint again") from error
+    text = read_text(path, TOKENIZER_LIMIT)
     try:
         return Backend.from_str(text)
     except Exception as error:  # the library raises nothing narrower
