@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_chat_with_tools_their_calls_and_their_results(tokenizer: Tokenizer) -> 
     """Calls stand as the model writes them; results of neighbouring calls share one turn of the user."""
     tool = {"type": "function", "function": {"name": "add", "description": "Sum.", "parameters": {"type": "object"}}}
     call = {"type": "function", "function": {"name": "add", "arguments": {"a": "1", "b": [2]}}}
-    turns = [
+    turns: list[dict[str, Any]] = [
         {"role": "system", "content": "S"},
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "go"}]},
         {"role": "assistant", "content": "", "tool_calls": [call, call]},
