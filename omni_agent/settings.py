@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="never fetch weights")
     whisper_model: Path | None = Field(None, description="folder of a faster-whisper model to use instead of base")
     model_path: Path | None = Field(None, description="folder of the full model's checkpoint")
+    device: Literal["cuda", "cpu"] = Field("cuda", description="where it runs; cpu is for small checkpoints")
     base_url: str | None = Field(None, description="server to ask with engine 'server'")
     api_key: str | None = Field(None, description="its key", repr=False)
     model: str | None = Field(None, description="the model's name on that server")

@@ -52,6 +52,11 @@ def _engine(check: Callable[[], None]) -> Callable[[], str]:
     return look
 
 
+def _local() -> str:
+    settings = load()
+    return f"can run here: {local.check(settings.model_path, settings.device)}"
+
+
 def _memory() -> str:
     page = os.sysconf("SC_PAGE_SIZE")
     free, total = (os.sysconf(name) * page / 2**30 for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
@@ -71,7 +76,7 @@ def _speech() -> str:
 
 _CHECKS: dict[str, Callable[[], str]] = {
     "engine lite": _engine(lite.check),
-    "engine local": _engine(local.check),
+    "engine local": _local,
     "engine server": _engine(server.check),
     "memory": _memory,
     "gpu": lambda: "; ".join(local.cards()),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from omni_agent.engines import local, server
+from omni_agent.engines.base import Engine
 from omni_agent.errors import Unavailable
 from omni_agent.perception.base import Perception
 from omni_agent.settings import EngineName, Settings, load
@@ -40,8 +41,20 @@ def perceive(engine: EngineName | Perception | None) -> Perception:
 
 
 def _local(settings: Settings) -> Perception:
-    local.check()
-    raise AssertionError("check() raises until the local runtime lands")
+    folder = local.check(settings.model_path, settings.device)
+    return _model(local.LocalEngine(folder, context=settings.context, device=settings.device), settings)
+
+
+def _model(engine: Engine, settings: Settings) -> Perception:
+    """The full model behind `engine`; the embedded engine's OCR, where it is there, checks its quotes on scans."""
+    from omni_agent.perception.lite import engine as lite
+    from omni_agent.perception.model import ModelPerception
+
+    try:
+        lite.check()
+    except Unavailable:
+        return ModelPerception(engine)
+    return ModelPerception(engine, reader=_lite(settings).read)
 
 
 def _server(settings: Settings) -> Perception:

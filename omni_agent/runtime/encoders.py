@@ -42,6 +42,7 @@ class Film:
     """A video as it is encoded: its frames uint8 [H, W, 3] in order, all of `width` × `height`, read once.
 
     `indices` are the frames' numbers in the source, whose rate is `fps`; the times told to the model follow from them.
+    They may be filled in while the frames are read: they are looked at afterwards.
     """
 
     frames: Iterable[npt.NDArray[np.uint8]]
@@ -101,11 +102,11 @@ class Encoders:
     def film(self, film: Film, evs_rate: float = 0.0) -> tuple[list[torch.Tensor], evs.Saving]:
         """A video's tokens, tubelet by tubelet [kept, hidden], with the share `evs_rate` of them left out."""
         grid = video.frame_grid(film.width, film.height, self.vision)
-        tubelets = video.tubelet_count(len(film.indices), self.vision)
         with memory_to("watch the video"):
             chunks = video.tubelet_patches(film.frames, grid, self.vision, self.device)
             batches = list(self._projected(Patches(values.to(self.dtype), grid) for values in chunks))
             tokens = torch.cat(batches) if batches else torch.empty(0, grid.tokens, self.vision.output)
+            tubelets = video.tubelet_count(len(film.indices), self.vision)
             if len(tokens) != tubelets:
                 raise EngineError(f"a video of {len(film.indices)} frames gave {len(tokens)} tubelets of {tubelets}")
             return evs.sample(tokens, evs_rate)

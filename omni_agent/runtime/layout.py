@@ -12,14 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 
 from omni_agent.errors import EngineError
 from omni_agent.runtime.tokenizer import SpecialIds, Tokenizer
-
-Thing = TypeVar("Thing")
 
 
 class Vectors(NamedTuple):
@@ -127,8 +125,3 @@ def _encoded(run: list[tuple[str, bool]], tokenizer: Tokenizer) -> list[int]:
     if [number for number in joined if number in tokenizer.added_ids] == marks:
         return joined
     return [number for text, own in run for number in (tokenizer.encode(text) if own else tokenizer.encode_plain(text))]
-
-
-def media_first(parts: Sequence[Thing], is_text: Callable[[Thing], bool]) -> list[Thing]:
-    """A message's parts in the trained order: its media, then the text that speaks of them; otherwise as they came."""
-    return sorted(parts, key=is_text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ SPECIALS = {
     "sound_start": "<so_start>",
     "sound_end": "<so_end>",
 }
+CALL_MARKS = ("<tool_call>", "</tool_call>")  # part of what the model says, however the file classes them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,13 @@ class Tokenizer:
     def __init__(self, folder: Path, config: ModelConfig) -> None:
         self._backend = _backend(folder / "tokenizer.json")
         self.vocab_size = self._backend.get_vocab_size()
-        self.added_ids = frozenset(self._backend.get_added_tokens_decoder())  # those that a spelling alone can make
+        added = self._backend.get_added_tokens_decoder()
+        self.added_ids = frozenset(added)  # those that a spelling alone can make
+        self.silent_ids = frozenset(  # never part of a text
+            number
+            for number, token in added.items()
+            if token.content not in CALL_MARKS and (token.special or token.content in SPECIALS.values())
+        )
         if self.vocab_size > config.text.vocab_size:
             raise CheckpointError(
                 f"{folder / 'tokenizer.json'} knows {self.vocab_size} tokens, the model {config.text.vocab_size}"
@@ -83,6 +91,20 @@ class Tokenizer:
     def decode(self, ids: list[int], *, special: bool = False) -> str:
         """Text of ids; special tokens are left out unless `special`."""
         return str(self._backend.decode(ids, skip_special_tokens=not special))
+
+    def speller(self) -> Callable[[int], str]:
+        """A function that is given the ids of an answer one by one and returns the text that each completes.
+
+        Special tokens are left out, the marks of tool calls excepted; bytes of a letter wait for the rest of it.
+        """
+        from tokenizers.decoders import DecodeStream
+
+        stream = DecodeStream(skip_special_tokens=False)
+
+        def spell(number: int) -> str:
+            return "" if number in self.silent_ids else stream.step(self._backend, number) or ""
+
+        return spell
 
     def chat(self, messages: list[dict[str, Any]], **switches: Any) -> list[int]:
         """Ids of a conversation under the checkpoint's template, ready for the answer."""

@@ -21,6 +21,14 @@ settings.register_profile("omni", deadline=None)  # a busy machine is no failure
 settings.load_profile("omni")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny products: threads would only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint's folder; tests that break something copy it first."""
@@ -36,5 +44,4 @@ def loaded(folder: Path) -> Loaded:
 
     from omni_agent.runtime.loading import load
 
-    torch.set_num_threads(1)  # tiny products: threads would only wait for each other
     return load(folder, device="cpu", dtype=torch.float32)

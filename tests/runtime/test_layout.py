@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from omni_agent.errors import EngineError
 from omni_agent.runtime import layout
@@ -73,13 +71,6 @@ def test_a_placeholder_in_the_text_is_refused(smuggled: int) -> None:
 def test_captions_and_tubelets_must_match() -> None:
     with pytest.raises(AssertionError, match="2 tubelets, 1 captions"):
         layout.video([vectors(1, 0.0)] * 2, [[50]], IDS)
-
-
-@given(st.lists(st.one_of(st.text(), st.integers())))
-def test_media_go_first_and_nothing_else_moves(parts: list[str | int]) -> None:
-    ordered = layout.media_first(parts, lambda part: isinstance(part, str))
-    media = [part for part in parts if not isinstance(part, str)]
-    assert ordered == media + [part for part in parts if isinstance(part, str)]
 
 
 @pytest.fixture(scope="module")

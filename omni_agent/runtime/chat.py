@@ -1,0 +1,125 @@
+"""The loaded model in conversation: turns in, pieces of thought and answer out.
+
+chat = Chat(folder, device="cuda", context=131_072)
+prepared = chat.prepare([Turn("user", (pixels, "What is this?"))], think=True, max_tokens=2048)
+for piece in chat.reply(prepared, sampling=THINKING, max_tokens=2048):
+    match piece: case Said(text, thought): ... ; case End(reason): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator as Generating
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from omni_agent.errors import EngineError
+from omni_agent.runtime.conversation import Composer, Prepared, Turn
+from omni_agent.runtime.generate import End, Generator
+from omni_agent.runtime.loading import load
+from omni_agent.runtime.sampling import Sampling
+from omni_agent.runtime.thinking import Budget, Markers, Watch
+from omni_agent.runtime.tokenizer import Tokenizer
+from omni_agent.types import Progress, no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A piece of text; `thought` while the think block is open."""
+
+    text: str
+    thought: bool
+
+
+class Chat:
+    """One checkpoint on one device, answering one conversation at a time.
+
+    Raises what `loading.load` raises: CheckpointError, Unavailable.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: torch.device | str,
+        context: int,
+        dtype: torch.dtype = torch.bfloat16,
+        progress: Progress = no_progress,
+    ) -> None:
+        loaded = load(folder, device=device, dtype=dtype, context=context, media=True, progress=progress)
+        self.tokenizer = Tokenizer(folder, loaded.config)
+        self.encoders = loaded.encoders
+        self.generator = Generator(loaded.model, context)
+        self.composer = Composer(self.tokenizer, self.encoders, loaded.model.device)
+        special = self.tokenizer.special
+        self._markers = Markers(
+            close=special.end_think,
+            newline=tuple(self.tokenizer.encode("\n")),
+            after=tuple(self.tokenizer.encode("\n\n")),
+            newlines=self.tokenizer.newline_ids(),
+            ends=self.tokenizer.end_ids,
+        )
+
+    @property
+    def context(self) -> int:
+        return self.generator.context
+
+    @torch.inference_mode()
+    def prepare(
+        self,
+        turns: Sequence[Turn],
+        *,
+        think: bool,
+        max_tokens: int,
+        keep_thoughts: bool = False,
+        tools: Sequence[dict[str, Any]] = (),
+        evs_rate: float = 0.0,
+    ) -> Prepared:
+        """The prompt of a conversation, its media encoded, with room for `max_tokens` of answer."""
+        return self.composer.prepare(
+            turns,
+            room=self.context - max_tokens,
+            think=think,
+            keep_thoughts=keep_thoughts,
+            tools=tools,
+            evs_rate=evs_rate,
+        )
+
+    def reply(
+        self, prepared: Prepared, *, sampling: Sampling, max_tokens: int, think_budget: int | None = None
+    ) -> Generating[Said | End, None, None]:
+        """Continue a prompt. Reasoning ends within its budget, and room for an answer is always left.
+
+        Raises EngineError where the prompt leaves no room for `max_tokens`, or memory runs out.
+        """
+        size = len(prepared.prompt.ids)
+        if size + max_tokens > self.context:
+            raise EngineError(
+                f"the prompt has {size:,} tokens and {max_tokens:,} are kept for the answer, the context holds "
+                f"{self.context:,}",
+                hint="ask about less at a time, or raise the setting 'context'",
+            )
+        watch = Watch(self._markers, Budget.of(think_budget, max_tokens), open=prepared.thinking)
+        with torch.inference_mode():
+            embedded = prepared.prompt.embedded(self.generator.model.embed)
+        events = self.generator.stream(
+            embedded,
+            sampling=sampling,
+            max_tokens=max_tokens,
+            ends=self.tokenizer.end_ids,
+            watch=watch if prepared.thinking else None,
+        )
+        spell = self.tokenizer.speller()
+        begun = not prepared.thinking  # line breaks between the reasoning and the answer belong to neither
+        for event in events:
+            if isinstance(event, End):
+                yield event
+            elif text := spell(event.id):
+                if not event.thought and not begun:
+                    text = text.lstrip()
+                    begun = bool(text)
+                if text:
+                    yield Said(text, event.thought)

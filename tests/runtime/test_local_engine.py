@@ -1,0 +1,133 @@
+"""The local engine on a tiny checkpoint and the CPU: the same path that the full model takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from omni_agent.engines import local
+from omni_agent.engines.base import Done, Event, Message, Options, Part, Text, Thought
+from omni_agent.engines.local import LocalEngine
+from omni_agent.errors import CheckpointError, EngineError, Unavailable
+from omni_agent.media import video
+from omni_agent.runtime.config import read_config
+from omni_agent.runtime.generate import Generator, Token
+from omni_agent.runtime.loading import load
+from omni_agent.runtime.sampling import Sampling
+from omni_agent.runtime.tokenizer import Tokenizer
+from omni_agent.types import Picture, Sound
+
+DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> LocalEngine:
+    return LocalEngine(folder, context=2048, device="cpu")
+
+
+def ask(engine: LocalEngine, *parts: Part, **options: object) -> tuple[str, str, Done]:
+    """The reasoning, the answer, and how it ended."""
+    events: list[Event] = list(engine.stream([Message("user", parts)], Options(**options)))  # type: ignore[arg-type]
+    assert isinstance(events[-1], Done) and not any(isinstance(event, Done) for event in events[:-1])
+    thought = "".join(event.text for event in events if isinstance(event, Thought))
+    return thought, "".join(event.text for event in events if isinstance(event, Text)), events[-1]
+
+
+def test_the_answer_is_the_generators_own(engine: LocalEngine, folder: Path) -> None:
+    """Greedy, against the language model driven directly with the template's ids."""
+    _, answer, done = ask(engine, "What is this?", max_tokens=24)
+    config = read_config(folder)
+    tokenizer = Tokenizer(folder, config)
+    generator = Generator(load(folder, device="cpu", dtype=torch.bfloat16).model, 2048)
+    ids = tokenizer.chat([{"role": "user", "content": "What is this?"}], enable_thinking=False)
+    events = list(generator.stream(ids, sampling=Sampling(), max_tokens=24, ends=tokenizer.end_ids))
+    tokens = [event.id for event in events if isinstance(event, Token)]
+    assert done.usage.prompt_tokens == len(ids) and done.usage.answer_tokens == len(tokens)
+    assert answer == tokenizer.decode([token for token in tokens if token not in tokenizer.silent_ids], special=True)
+
+
+def test_thinking_ends_within_its_budget_and_an_answer_follows(engine: LocalEngine) -> None:
+    thought, answer, done = ask(engine, "Hm?", think=True, think_budget=6, max_tokens=40, seed=1)
+    assert thought and answer and not answer[0].isspace()
+    assert (
+        done.usage.answer_tokens > 0 and done.usage.reasoning_tokens <= 30 + 2
+    )  # a quarter is left to answer; the closing marks
+    assert "think" not in thought + answer  # no marks in either
+
+
+def test_no_thinking_means_none(engine: LocalEngine) -> None:
+    thought, _, done = ask(engine, "Hm?", max_tokens=8)
+    assert thought == "" and done.usage.reasoning_tokens == 0
+
+
+def test_what_is_seen_and_heard_changes_the_answer(engine: LocalEngine) -> None:
+    noise = np.random.default_rng(0)
+    pictures = [Picture(noise.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for _ in range(2)]
+    sounds = [Sound(noise.normal(size=16_000).astype(np.float32) * scale) for scale in (0.01, 0.3)]
+    media: list[Part] = [*pictures, *sounds]
+    answers = {ask(engine, medium, "say", max_tokens=24)[1] for medium in media}
+    assert len(answers) >= 3  # a random model may say the same of two of them
+
+
+def test_a_video_is_told_with_true_times_and_half_its_tokens(engine: LocalEngine, folder: Path) -> None:
+    """Prompt tokens, counted by hand: the template, a caption and marks a tubelet, and the kept tokens."""
+    clip = video.load(DEMO)
+    _, _, done = ask(engine, clip, "say", max_tokens=4, fps=0.1, max_frames=64, evs=0.5)
+    frames = int(np.ceil(clip.duration / 10))
+    tokenizer = Tokenizer(folder, read_config(folder))
+    told = ""
+    for first in range(0, frames, 2):
+        pair = [f"rame {n + 1} sampled at {10 * n:.2f} seconds" for n in range(first, min(first + 2, frames))]
+        told += ("\n" if first else "") + "F" + " and f".join(pair) + ": "
+    frame = 24 // 4  # a 4x6 grid, the checkpoint's target of patches
+    tubelets = -(-frames // 2)
+    plain = tokenizer.chat([{"role": "user", "content": "say"}], enable_thinking=False)
+    kept = max(frame, tubelets * frame // 2)
+    assert done.usage.video_tokens_before == tubelets * frame
+    assert done.usage.video_tokens == kept
+    assert done.usage.prompt_tokens == len(plain) + len(tokenizer.encode(told)) + 2 * tubelets + kept
+    assert {"load", "media", "encode", "prefill", "answer"} >= set(done.usage.seconds) >= {"media", "encode", "prefill"}
+
+
+def test_a_long_video_is_spread_over_the_frames_allowed(engine: LocalEngine) -> None:
+    _, _, done = ask(engine, video.load(DEMO), "say", max_tokens=2, fps=2, max_frames=4, evs=0.0)
+    assert done.usage.video_tokens == done.usage.video_tokens_before == 2 * 24 // 4
+
+
+def test_closing_early_leaves_the_engine_usable(engine: LocalEngine) -> None:
+    whole = ask(engine, "again", max_tokens=12)[1]
+    stream = engine.stream([Message("user", ("another",))], Options(max_tokens=64))
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert ask(engine, "again", max_tokens=12)[1] == whole
+
+
+def test_a_prompt_that_leaves_no_room_is_an_error_with_both_numbers(engine: LocalEngine) -> None:
+    with pytest.raises(EngineError, match=r"the prompt has 3,\d\d\d tokens .* holds 2,048"):
+        ask(engine, "x" * 3000)
+    assert ask(engine, "again", max_tokens=2)[2].usage.answer_tokens
+
+
+def test_a_temperature_alone_samples(engine: LocalEngine) -> None:
+    said = {ask(engine, "say", max_tokens=16, temperature=1.5, seed=seed)[1] for seed in range(3)}
+    assert len(said) == 3
+    assert len({ask(engine, "say", max_tokens=16, temperature=1.5, seed=7)[1] for _ in range(2)}) == 1
+
+
+def test_nothing_is_loaded_before_it_is_asked(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path, device="cpu")
+    with pytest.raises(CheckpointError, match=r"config\.json is missing"):
+        ask(engine, "say")
+
+
+def test_without_weights_the_next_step_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="holds no checkpoint") as missing:
+        local.check(tmp_path, "cpu")
+    assert "omni model get" in missing.value.hint
+
+
+def test_a_checkpoint_folder_is_taken_as_it_is(folder: Path) -> None:
+    assert local.check(folder, "cpu") == folder
