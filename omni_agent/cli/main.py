@@ -17,6 +17,7 @@ from omni_agent import __version__
 from omni_agent.cli.ask import ask
 from omni_agent.cli.click import click
 from omni_agent.cli.doctor import doctor
+from omni_agent.cli.model import model
 from omni_agent.cli.output import note
 from omni_agent.cli.transcribe import transcribe
 from omni_agent.cli.watch import watch
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (ask, click, doctor, transcribe, watch):
     app.command()(command)
+app.add_typer(model, name="model")
 
 
 def _version(wanted: bool) -> None:

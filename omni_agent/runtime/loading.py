@@ -26,7 +26,7 @@ from omni_agent.runtime.media_config import SoundConfig, VisionConfig
 from omni_agent.runtime.model import LanguageModel
 from omni_agent.runtime.safetensors import Entry
 from omni_agent.runtime.shards import read_entries
-from omni_agent.runtime.sizes import require_plausible
+from omni_agent.runtime.sizes import WORK_BYTES, require_plausible
 from omni_agent.types import Progress, no_progress
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
@@ -148,7 +148,7 @@ def require_memory(weights: int, config: ModelConfig, context: int, device: torc
     if device.type != "cuda":
         return
     cache = Cache.bytes(config.text, 1, context, dtype) if context else 0
-    work = 2 << 30  # a prompt chunk's activations, captured graphs, cuBLAS
+    work = WORK_BYTES
     free, total = torch.cuda.mem_get_info(device)
     if weights + cache + work <= free:
         return

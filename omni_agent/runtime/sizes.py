@@ -15,6 +15,8 @@ from omni_agent.runtime.config import ATTENTION, MAMBA, MOE, ModelConfig, TextCo
 from omni_agent.runtime.media_config import SoundConfig, VisionConfig
 from omni_agent.runtime.safetensors import Entry
 
+WORK_BYTES = 2 << 30  # on a card beside weights and cache: a prompt chunk's activations, captured graphs, cuBLAS
+
 
 class Part(NamedTuple):
     """A part of the model: parameters, and the tensors that hold them."""
@@ -45,6 +47,11 @@ def parts(config: ModelConfig, media: bool = True) -> dict[str, Part]:
             found["sound tower"] = _sound(sound)
             found["sound projector"] = _projector(sound.hidden, sound.projector, sound.output, sound.projector_bias)
     return found
+
+
+def has_media(config: ModelConfig) -> bool:
+    """Whether the checkpoint is more than a language model."""
+    return "vision_config" in config.raw
 
 
 def part_of(name: str, text: TextConfig) -> str:
