@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,11 +152,11 @@ def _require_sizes(folder: Path, files: list[_File]) -> None:
             )
 
 
-def _bar(progress: Progress, done: int, total: int) -> Callable[..., Any]:
+def _bar(progress: Progress, done: int, total: int) -> type[Any]:
     """What the hub's library takes for a progress bar, telling ours how far the whole download is."""
     from tqdm.auto import tqdm
 
-    class Bar(tqdm):  # type: ignore[misc]  # the library asks for a tqdm and calls more than `update` of it
+    class Bar(tqdm):  # the library calls more of it than `update`
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
             super().__init__(*args, **options | {"disable": True})

@@ -10,8 +10,6 @@ import typer
 from omni_agent.cli.options import Json, Quiet
 from omni_agent.cli.output import bars, emit, emit_json, note
 from omni_agent.errors import Unavailable
-from omni_agent.settings import config_file, load
-from omni_agent.tools.model_get import REPOSITORY
 
 model = typer.Typer(
     help="The full model's checkpoint: download it, verify it, say what it needs, ask it questions.",
@@ -22,7 +20,9 @@ model = typer.Typer(
 
 @model.command()
 def get(
-    repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face hub.")] = REPOSITORY,
+    repository: Annotated[
+        str | None, typer.Argument(help="A repository of the Hugging Face hub; default: the released BF16 model.")
+    ] = None,
     revision: Annotated[str, typer.Option("--revision", help="A branch, tag or commit.")] = "main",
     json: Json = False,
     quiet: Quiet = False,
@@ -31,10 +31,12 @@ def get(
 
     Only safetensors, JSON and the chat template are fetched, never code. What is complete is not fetched again.
     """
+    from omni_agent.settings import config_file
+    from omni_agent.tools.model_get import REPOSITORY
     from omni_agent.tools.model_get import get as download
 
     with bars(quiet) as progress:
-        result = download(repository, revision=revision, progress=progress)
+        result = download(repository or REPOSITORY, revision=revision, progress=progress)
     if json:
         emit_json(result)
     else:
@@ -107,6 +109,8 @@ _MARKS = {True: "ok ", False: "!! ", None: "-- "}
 
 
 def _folder(path: Path | None) -> Path:
+    from omni_agent.settings import load
+
     folder = path or load().model_path
     if folder is None:
         raise Unavailable("no checkpoint was named", hint="omni model get downloads one; the setting is model_path")
