@@ -29,8 +29,9 @@ from benchmarks.browser import Browser, served
 from omni_agent.errors import OmniError
 from omni_agent.media.files import write
 from omni_agent.media.image import of_pillow
-from omni_agent.perception.lite.locate import Scene, seek
+from omni_agent.perception.lite.locate import seek
 from omni_agent.perception.lite.ocr import Reader
+from omni_agent.perception.lite.scene import Scene
 from omni_agent.settings import load
 from omni_agent.tools import cache
 from omni_agent.types import Box, Line, Picture, Word, to_json

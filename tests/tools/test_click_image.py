@@ -16,8 +16,9 @@ from omni_agent.errors import EngineError, UsageError
 from omni_agent.media.coordinates import View
 from omni_agent.media.image import load, of_pillow
 from omni_agent.media.screen import Monitor, Shot
-from omni_agent.perception.lite.locate import Scene, seek
+from omni_agent.perception.lite.locate import seek
 from omni_agent.perception.lite.ocr import Reader
+from omni_agent.perception.lite.scene import Scene
 from omni_agent.tools.click import click, press
 from omni_agent.types import Box, Candidate, Line, Picture, Sighting, Word
 

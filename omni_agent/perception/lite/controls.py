@@ -1,0 +1,142 @@
+"""The controls of a screen: the field, dropdown, checkbox, radio button or switch of a label, and all of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omni_agent.perception.lite.labels import Match
+from omni_agent.perception.lite.scene import Place, Scene, same
+from omni_agent.perception.lite.target import Role, Target
+from omni_agent.perception.lite.widgets import Widget
+from omni_agent.types import Box
+
+CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
+ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
+
+
+def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
+    """The control that a label names: the box around, beside or under it. Without one, the label itself, less sure."""
+    x0, y0, x1, y1 = scene.pixels(match.box)
+    line = y1 - y0
+    scored: list[tuple[float, Box]] = []
+    for widget in scene.widgets:
+        if role in ("checkbox", "radio", "toggle"):
+            distance = _beside_mark(widget, role, x0, y0, x1, y1)
+        else:
+            distance = _of_field(widget, x0, y0, x1, y1)
+        if distance is not None:
+            scored.append((distance / line, scene.box(widget)))
+    if role in ("checkbox", "radio"):
+        for mark in of_kind(Target("", role), scene):  # a ticked one is a drawing and no widget
+            a0, b0, a1, b1 = scene.pixels(mark.box)
+            gap = max(x0 - a1, a0 - x1)
+            if -2 <= gap <= 3 * line and abs((b0 + b1) / 2 - (y0 + y1) / 2) <= 0.8 * line:
+                scored.append((gap / line + 3 * (a0 > x1), mark.box))
+    if scored:
+        distance, box = min(scored, key=lambda pair: pair[0])
+        bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
+        return [Place(box, match.text, match.score, None, bonus)]
+    return [Place(match.box, match.text, match.score * 0.75)]
+
+
+def _of_field(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> float | None:
+    """How far a box is from the label that may name it as its field, in pixels; None when it cannot be its field."""
+    line = y1 - y0
+    if widget.width < 2.2 * line or not 0.9 * line <= widget.height:
+        return None
+    inside = widget.x0 - 1 <= x0 and x1 <= widget.x1 + 1 and widget.y0 - 1 <= (y0 + y1) / 2 <= widget.y1
+    if inside:  # its placeholder or its value; a much higher box is a panel that holds the label
+        near_top = y0 - widget.y0 < 1.5 * line
+        return (
+            0.0
+            if widget.height <= 3.6 * line or (near_top and widget.fill > 0.9 and widget.height < 12 * line)
+            else None
+        )
+    if widget.height > 14 * line or widget.fill < 0.5:
+        return None
+    middle = (y0 + y1) / 2
+    level = widget.y0 <= middle <= min(widget.y1, widget.y0 + 3 * line)
+    if level and -3 <= widget.x0 - x1 <= 14 * line and widget.height <= 3.6 * line:
+        return widget.x0 - x1 + 0.5 * line
+    below = widget.y0 - y1
+    if -0.7 * line <= below <= 2.6 * line and min(x1, widget.x1) - max(x0, widget.x0) > 0:
+        return max(0.0, below) + 0.3 * abs(widget.x0 - x0)
+    return None
+
+
+def _beside_mark(widget: Widget, role: str, x0: float, y0: float, x1: float, y1: float) -> float | None:
+    """How far a checkbox, radio button or switch is from its text; None when this box is no such thing."""
+    line = y1 - y0
+    shape = widget.width / widget.height
+    small = 0.45 * line <= widget.height <= 2.2 * line
+    if not small or not (1.3 <= shape <= 2.6 if role == "toggle" else 0.8 <= shape <= 1.25):
+        return None
+    if abs((widget.y0 + widget.y1) / 2 - (y0 + y1) / 2) > 0.8 * line:
+        return None
+    if -2 <= x0 - widget.x1 <= 3 * line:
+        return x0 - widget.x1
+    reach = 40 if role == "toggle" else 4  # settings pages put the switch at the far right of its row
+    if -2 <= widget.x0 - x1 <= reach * line:
+        return widget.x0 - x1 + 3 * line
+    return None
+
+
+def of_kind(target: Target, scene: Scene) -> list[Place]:
+    """Everything of a kind, for targets without words: "the second checkbox", "the field below Email"."""
+    line = scene.line_height
+    if target.role == "icon":
+        return [Place(box, "", 0.8) for box in scene.drawn.boxes]
+    if target.role in ("link", "item", "tab", "text", "heading"):
+        kept = [entry for entry in scene.lines if target.role != "link" or scene.coloured(entry.box)]
+        return [Place(entry.box, entry.text, 0.8) for entry in kept]
+    found = []
+    for widget in scene.widgets:
+        shape = widget.width / widget.height
+        text = " ".join(scene.texts_in(widget))
+        if target.role in ("checkbox", "radio"):
+            fits = 0.8 <= shape <= 1.25 and 0.6 * line <= widget.height <= 2.2 * line and _is_mark(text)
+            fits = fits and widget.fill > 0.8 and widget.ring == (target.role == "radio")
+        elif target.role == "toggle":
+            fits = 1.4 <= shape <= 2.6 and line <= widget.height <= 2.5 * line and widget.ring
+        else:
+            fits = shape > 1.5 and 1.1 * line <= widget.height <= 4 * line
+            fits = fits and (bool(text) if target.role == "button" else shape > 3)
+        if fits:
+            found.append(Place(scene.box(widget), text, 0.8))
+    if target.role in ("checkbox", "radio"):
+        found += _ticked(found, scene)
+    return _outermost(found)
+
+
+def _ticked(empty: Sequence[Place], scene: Scene) -> list[Place]:
+    """Drawings as large as an empty checkbox and in one row or column with it: those that are ticked."""
+    wide, high = scene.picture.width, scene.picture.height
+
+    def alike(box: Box, other: Box) -> bool:
+        near_x, near_y = ALIGNED / wide, ALIGNED / high
+        same_size = abs(box.width - other.width) <= near_x and abs(box.height - other.height) <= near_y
+        return same_size and (
+            abs(box.center[0] - other.center[0]) <= near_x or abs(box.center[1] - other.center[1]) <= near_y
+        )
+
+    others = [box for box in scene.drawn.boxes if not any(same(box, place.box) for place in empty)]
+    return [Place(box, "", 0.8) for box in others if any(alike(box, place.box) for place in empty)]
+
+
+def _is_mark(text: str) -> bool:
+    """Whether what was read in a small box is no label: nothing, the box itself, or a tick."""
+    return len(text) <= 1 and (not text.isalnum() or text in "vVxXoO")
+
+
+def _outermost(places: list[Place]) -> list[Place]:
+    """Without boxes that lie inside another one of the same kind."""
+    return [
+        place
+        for place in places
+        if not any(
+            other is not place
+            and other.box.contains(*place.box.center)
+            and other.box.width * other.box.height > place.box.width * place.box.height
+            for other in places
+        )
+    ]
