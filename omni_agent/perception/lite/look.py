@@ -31,6 +31,7 @@ ENOUGH = 0.5  # share of the question's words, by rarity, that the evidence must
 SURE = 0.62  # a cosine above which other words will do
 MIN_COSINE = 0.22
 ALL_BUT, NEARLY_ALL, SOME = 0.75, 0.9, 0.4  # shares of the question's words that outweigh a low cosine
+PARAGRAPH = 240  # characters up to which the paragraph of a line is quoted for it
 RESULT_LINES = 3  # lines below a command or a heading that are quoted with it
 _PROMPT = r"\S{0,40}[$#>❯](?:\s|$)"
 BLIND = (
@@ -103,7 +104,7 @@ class _Search:
         """The earliest or the latest of the best, where the question asks for it."""
         near = [hit for hit in hits if hit.score >= hits[0].score - CLOSE]
         if self.asked.order == "first" or (self.asked.wanted == "moment" and not self.asked.order):
-            near.sort(key=lambda hit: hit.passage.start)
+            near.sort(key=lambda hit: hit.passage.prominent.start)
         elif self.asked.order == "last":
             near.sort(key=lambda hit: -hit.passage.end)
         return [*near, *hits[len(near) :]]
@@ -126,7 +127,7 @@ class _Search:
         return hits[0].passage
 
     def _window(self, anchor: Passage) -> tuple[float, float]:
-        period = anchor.periods[0]
+        period = anchor.prominent
         if self.asked.relation == "after":
             return (period.end if anchor.spoken else period.start), self.duration + 1
         if self.asked.relation == "before":
@@ -155,13 +156,15 @@ class _Search:
 
     def _what_is_there(self, anchor: Passage) -> Viewing:
         """What is said, or what else the screen shows, while the anchor is there."""
-        period = anchor.periods[0]
+        period = anchor.prominent
         if self.asked.channel == "said":
             window = self._window(anchor)
             there = [p for p in self.passages if p.spoken and _meets(p, window)]
         else:
             number = self._screen_at(period.start) if anchor.spoken else self._fullest(anchor)
             there = [p for p in self.passages if number in p.screens and p is not anchor]
+            if anchor.pane is not None:
+                there = [p for p in there if p.pane and p.box and anchor.pane.contains(*p.box.center)]
             there = _apart(there, anchor)
         text = " ".join(passage.text for passage in there)[:400]
         if not text:
@@ -199,7 +202,8 @@ class _Search:
 
     def _found(self, hits: list[Hit]) -> Viewing:
         best = hits[0]
-        period = best.passage.periods[-1 if self.asked.order == "last" or self.asked.scope == "end" else 0]
+        late = self.asked.order == "last" or self.asked.scope == "end"
+        period = best.passage.periods[-1] if late else best.passage.prominent
         others = [
             hit
             for hit in hits[1:12]
@@ -210,12 +214,12 @@ class _Search:
         moments = [self._moment(best.passage, period)]
         for hit in others:
             if len(moments) < MOMENTS and all(abs(hit.passage.start - moment.start) > 1.0 for moment in moments):
-                moments.append(self._moment(hit.passage, hit.passage.periods[0]))
+                moments.append(self._moment(hit.passage, hit.passage.prominent))
         confidence = max(0.05, min(0.99, 0.45 * best.cosine + 0.35 * best.own + 0.25 * best.known))
         return Viewing(True, self._worded(best.passage, period), tuple(moments), round(confidence, 3))
 
     def _worded(self, passage: Passage, period: Period) -> str:
-        quote = _short(self._with_result(passage), 300)
+        quote = _short(self._cell(passage) or self._with_result(passage), 300)
         if self.asked.wanted == "duration":
             span = f"{period.end - period.start:.1f} seconds, from {timestamp(period.start)} to {timestamp(period.end)}"
             return f"{span}: “{quote}”"
@@ -227,13 +231,35 @@ class _Search:
             return f"{timestamp(period.start)}: “{quote}”"
         return quote
 
+    def _cell(self, passage: Passage) -> str:
+        """The cell of a table's row that the question asks for, by its column's head or as the only one of its kind;
+        empty where no one cell is asked for."""
+        kind = self.asked.kind
+        if self.asked.wanted != "text" or len(passage.cells) < 2:
+            return ""
+        asked = frozenset(kinds.words(self.asked.question))
+        fresh = [(head, cell) for head, cell in passage.cells if not asked.issuperset(kinds.words(cell))]
+        shares = [_share_of(kinds.words(head), asked) for head, _ in fresh]
+        best = max(shares, default=0.0)
+        chosen = [pair for pair, share in zip(fresh, shares, strict=True) if share == best] if best else fresh
+        if not best and kind is not Kind.ANY:
+            chosen = [pair for pair in fresh if kinds.fit(kind, pair[1]) == 1.0]
+        if len(chosen) != 1:
+            return ""
+        label = max((cell for _, cell in passage.cells), key=lambda cell: len(asked.intersection(kinds.words(cell))))
+        return f"{label}: {chosen[0][1]}" + (f" ({chosen[0][0]})" if chosen[0][0] else "")
+
     def _with_result(self, passage: Passage) -> str:
-        """The passage; where it says nothing that the question does not, or is a command, with what stands below."""
+        """The passage; where it says nothing that the question does not, or is a command, with its paragraph or with
+        what stands below."""
         asked = frozenset(kinds.words(self.asked.question))
         fresh = [term for term in kinds.terms(passage.text) if term not in asked]
         if passage.box is None or self.asked.wanted != "text" or (fresh and not re.match(_PROMPT, passage.text)):
             return passage.text
-        number, text, box = max(passage.screens), passage.text, passage.box
+        number, text, box = passage.prominent.screens[-1], passage.text, passage.box
+        whole = [p for p in self.passages if number in p.screens and text in p.text and len(p.text) <= PARAGRAPH]
+        if len(longest := max(whole, key=lambda p: len(p.text)).text) > len(text):
+            return longest
         for _ in range(RESULT_LINES):
             below = [
                 p
@@ -271,6 +297,11 @@ class _Search:
 
     def _no(self, reason: str) -> Viewing:
         return Viewing(False, "", reason=BLIND if self.asked.visual and BLIND not in reason else reason)
+
+
+def _share_of(words: Sequence[str], asked: frozenset[str]) -> float:
+    """The share of some words that a question holds; 0 for none."""
+    return sum(word in asked for word in words) / len(words) if words else 0.0
 
 
 def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:

@@ -8,32 +8,38 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rapidfuzz import fuzz
 
+from omni_agent.media import layout
+from omni_agent.perception.lite import tables
 from omni_agent.perception.lite.screens import Screen
-from omni_agent.types import Box, Line, Segment
+from omni_agent.types import Box, Line, Segment, Word
 
 ALIKE = 86  # rapidfuzz ratio above which two readings in a row are the same line, numbers being equal
 BREAK = 1.5  # seconds out of sight after which a line counts as shown again
 CELL = 30  # characters; shorter text with neighbours in its row is a table's cell, not a paragraph's line
 RECENT = 3  # screens back in which an unlike reading of the same line is looked for
+LARGER = 1.6  # how much larger or smaller a text becomes that counts as shown anew
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From when to when a text is there, and a time at which it was read."""
+    """From when to when a text is there, and a time at which it was read; `size` is its letters' height as a share of
+    the picture's, `screens` the numbers of the screens that show it. Both are empty for speech."""
 
     start: float
     end: float
     at: float
+    size: float = 0.0
+    screens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Text that is seen or said. `size` is its letters' height as a share of the picture's, `screens` the numbers of
-    the screens that show it; both are empty for speech."""
+    """Text that is seen or said. `box` and `size` are those of its largest showing, `screens` the numbers of all that
+    show it; `cells` holds a table row's cells with their columns' heads, `pane` is what it stands in."""
 
     text: str
     periods: tuple[Period, ...]
@@ -41,6 +47,8 @@ class Passage:
     box: Box | None = None
     size: float = 0.0
     screens: frozenset[int] = frozenset()
+    cells: tuple[tuple[str, str], ...] = ()
+    pane: Box | None = None
 
     @property
     def start(self) -> float:
@@ -49,6 +57,19 @@ class Passage:
     @property
     def end(self) -> float:
         return self.periods[-1].end
+
+    @property
+    def described(self) -> str:
+        """The text; that of a table row with its columns' heads."""
+        if not any(head for head, _ in self.cells):
+            return self.text
+        return ", ".join(f"{head} {cell}" if head else cell for head, cell in self.cells)
+
+    @property
+    def prominent(self) -> Period:
+        """The first period in which the text is about as large as it ever is."""
+        largest = max(period.size for period in self.periods)
+        return next(period for period in self.periods if period.size * LARGER >= largest)
 
     @property
     def top(self) -> float:
@@ -67,26 +88,72 @@ def shown(screens: Sequence[Screen], duration: float) -> list[Passage]:
     """Every line, row and paragraph that the screens show, each once, with all its periods; in order of appearance."""
     ends = [*(screen.start for screen in screens[1:]), max(duration, screens[-1].start)] if screens else []
     tracks = _Tracks()
-    where: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    boxes: dict[tuple[int, ...], tuple[Box, float]] = {}
+    found: dict[tuple[int, ...], _Shown] = defaultdict(_Shown)
     for number, screen in enumerate(screens):
         seen = tracks.follow(screen, ends[number] - screen.start)
-        for group in _groups(seen):
-            key = tuple(track for track, _ in group)
-            where[key].append(number)
-            box = group[0][1].box
-            for _, line in group[1:]:
-                box = box.union(line.box)
-            boxes.setdefault(key, (box, max(line.box.height for _, line in group)))
+        for pane, inside in _by_pane(seen, screen.panes).items():
+            heads = _heads(inside)
+            for group in _groups(inside):
+                found[tuple(track for track, _ in group)].add(number, [line for _, line in group], heads, pane)
     passages = []
-    for key, numbers in where.items():
+    for key, one in found.items():
         text = _text([tracks.text(track) for track in key])
-        if len(re.sub(r"\W", "", text)) < 2:
-            continue
-        box, size = boxes[key]
-        periods = tuple(_periods(numbers, screens, ends))
-        passages.append(Passage(text, periods, False, box, size, frozenset(numbers)))
+        if len(re.sub(r"\W", "", text)) >= 2:
+            periods = tuple(_periods(one.sizes, screens, ends))
+            passages.append(Passage(text, periods, False, one.box, one.size, frozenset(one.sizes), one.cells, one.pane))
     return sorted(passages, key=lambda passage: passage.start)
+
+
+@dataclass
+class _Shown:
+    """Where a group of lines was seen: its size on each screen, and box and pane where it is largest. `cells` are those
+    with the shortest heads: what stands above a table for a while is no head of it."""
+
+    sizes: dict[int, float] = field(default_factory=dict)
+    size: float = 0.0
+    box: Box | None = None
+    cells: tuple[tuple[str, str], ...] = ()
+    pane: Box | None = None
+
+    def add(
+        self, number: int, lines: Sequence[Line], rows: dict[Box, tuple[tuple[str, str], ...]], pane: Box | None
+    ) -> None:
+        size, box = max(line.box.height for line in lines), layout.union([line.box for line in lines])
+        self.sizes[number] = max(size, self.sizes.get(number, 0.0))
+        self.cells = min((cells for cells in (rows.get(box, ()), self.cells) if cells), key=_heads_length, default=())
+        if size > 1.1 * self.size:
+            self.size, self.box, self.pane = size, box, pane
+
+
+def _heads_length(cells: Sequence[tuple[str, str]]) -> tuple[int, int]:
+    """How much stands in the heads of a row's cells; a row without any comes last."""
+    length = sum(len(head) for head, _ in cells)
+    return not length, length
+
+
+def _by_pane(seen: Sequence[tuple[int, Line]], panes: Sequence[Box]) -> dict[Box | None, list[tuple[int, Line]]]:
+    """The lines of each dialog, card and window, and those in none: text before and text behind are not one row."""
+    parts: dict[Box | None, list[tuple[int, Line]]] = defaultdict(list)
+    for item in seen:
+        middle = item[1].box.center
+        parts[next((pane for pane in panes if pane.contains(*middle)), None)].append(item)
+    return parts
+
+
+def _heads(seen: Sequence[tuple[int, Line]]) -> dict[Box, tuple[tuple[str, str], ...]]:
+    """The rows of the tables in sight by their boxes: each cell with the head of its column."""
+    lines = []
+    for row in _rows(seen):
+        words = [word for _, line in row for word in line.words or (Word(line.text, line.box),)]
+        lines.append(
+            Line(_text([line.text for _, line in row]), layout.union([line.box for _, line in row]), 1.0, tuple(words))
+        )
+    found = {}
+    for table in tables.split(lines):
+        if isinstance(table, tables.Table):
+            for row_ in table.rows:
+                found.update(dict.fromkeys(row_.boxes, tuple((cell.head, cell.text) for cell in row_.cells)))
+    return found
 
 
 class _Tracks:
@@ -197,15 +264,23 @@ def _text(parts: Sequence[str]) -> str:
     return " ".join(part.strip() for part in parts)
 
 
-def _periods(numbers: Sequence[int], screens: Sequence[Screen], ends: Sequence[float]) -> Iterator[Period]:
-    """The screens' times, joined where they follow each other."""
-    start = at = end = -1.0
-    for number in sorted(set(numbers)):
-        if end >= 0 and screens[number].start - end <= BREAK:
-            end = ends[number]
-            continue
-        if end >= 0:
-            yield Period(start, end, at)
-        start, at, end = screens[number].start, screens[number].at, ends[number]
-    if end >= 0:
-        yield Period(start, end, at)
+def _periods(sizes: dict[int, float], screens: Sequence[Screen], ends: Sequence[float]) -> Iterator[Period]:
+    """The screens' times, joined where they follow each other and the text stays about as large."""
+    numbers: list[int] = []
+    for number in sorted(sizes):
+        if numbers:
+            apart = screens[number].start - ends[numbers[-1]] > BREAK
+            ratio = sizes[number] / max(sizes[numbers[-1]], 1e-6)
+            if apart or not 1 / LARGER <= ratio <= LARGER:
+                yield _period(numbers, sizes, screens, ends)
+                numbers = []
+        numbers.append(number)
+    if numbers:
+        yield _period(numbers, sizes, screens, ends)
+
+
+def _period(
+    numbers: Sequence[int], sizes: dict[int, float], screens: Sequence[Screen], ends: Sequence[float]
+) -> Period:
+    first, last = screens[numbers[0]], numbers[-1]
+    return Period(first.start, ends[last], first.at, max(sizes[number] for number in numbers), tuple(numbers))

@@ -84,13 +84,13 @@ class Passages:
 
     @cached_property
     def _stems(self) -> list[frozenset[str]]:
-        return [frozenset(kinds.words(passage.text)) for passage in self.all]
+        return [frozenset(kinds.words(passage.described)) for passage in self.all]
 
     @cached_property
     def _vectors(self) -> npt.NDArray[np.float32]:
         import numpy as np
 
-        texts = [passage.text for passage in self.all]
+        texts = [passage.described for passage in self.all]
         key = "vectors " + hashlib.sha256("\n".join(texts).encode()).hexdigest()[:24]
         if (kept := self._memory.get(key)) is not None:
             return np.frombuffer(base64.b64decode(kept), np.float16).reshape(len(texts), -1).astype(np.float32)
