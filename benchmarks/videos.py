@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -64,6 +65,30 @@ MATERIAL = {  # name -> command, package, the file it gives, its sha256
         "moonshine-voice==0.1.5",
         "moonshine_voice-0.1.5-py3-none-manylinux_2_34_x86_64.whl",
         "1ed9e0ccf94be4845d69e7fa862dcf4c8b5801a758796966494c694f48184496",
+    ),
+    "webslides": (
+        NPM,
+        "webslides@1.5.0",
+        "webslides-1.5.0.tgz",
+        "cebf51f3ceb70653bcffad53fa71c55a844270eab5ba829e63aeac57027ded0a",
+    ),
+    "dashboard": (
+        NPM,
+        "material-dashboard@3.1.0",
+        "material-dashboard-3.1.0.tgz",
+        "424b8c15e9446bae383106122e22e37a349139ee6fb4b94e214a6ffabc8b41b0",
+    ),
+    "postgresql": (
+        DEB,
+        "postgresql-doc-15=15.20-0+deb12u1",
+        "postgresql-doc-15_15.20-0+deb12u1_all.deb",
+        "4c44bf2c599f208b3f46454a6cf7a72e25ec46ff74d37b59dd31ad76b00eebb7",
+    ),
+    "gnome": (
+        DEB,
+        "gnome-user-docs=43.0-2",
+        "gnome-user-docs_43.0-2_all.deb",
+        "0d635a840747958ca84da778b40d341f1155603851f922c9a171f5a181d6a39f",
     ),
 }
 
@@ -168,19 +193,91 @@ def film(out: Path) -> None:
     shutil.copyfile(next(material("films").rglob("bigbuckbunny.mp4")), out)
 
 
-def _pages(out: Path, page: Path, key: str, *, count: int, pause: float, seconds: float) -> None:
+def culture(out: Path) -> None:
+    """WebSlides' deck about the culture of a company."""
+    page = material("webslides") / "package/demos/netflix-culture.html"
+    _pages(out, page, "Right", count=13, pause=4.0, seconds=52.0, root=page.parent.parent)
+
+
+def numbers(out: Path) -> None:
+    """PostgreSQL's manual page about types of numbers, scrolled."""
+    page = material("postgresql") / "usr/share/doc/postgresql-doc-15/html/datatype-numeric.html"
+    _pages(out, page, "Next", count=6, pause=6.0, seconds=38.0)
+
+
+def dashboard(out: Path) -> None:
+    """Bills and tables of an application's back office: scrolled, and one page left for another."""
+    root = material("dashboard") / "package"
+    with _served(root) as address, Screencast(out, seconds=42.0) as cast:
+        cast.browse(f"{address}/pages/billing.html", settle=10.0)
+        cast.do("mousemove", "1279", "719")
+        cast.roll()
+        for at, *action in (
+            (9.0, "key", "Next"), (17.0, "key", "Home"), (20.0, "mousemove", "215", "178", "click", "1"),
+            (22.0, "mousemove", "700", "719"), (31.0, "mousemove", "700", "400", "click", "1", "key", "Next"),
+        ):  # fmt: skip
+            cast.at(at)
+            cast.do(*action)
+
+
+def displays(out: Path) -> None:
+    """GNOME's film about two displays, as its help shows it: a screen of 2011, recorded by its writers."""
+    film_ = material("gnome") / "usr/share/help/C/gnome-help/figures/display-dual-monitors.webm"
+    shutil.copyfile(film_, out)
+
+
+def shell(out: Path) -> None:
+    """Tables, listings and errors in xterm."""
+    lines = (
+        "grep -E '^(ssh|smtp|domain|http|imap2)\\b.*tcp' /etc/services",
+        "clear; printf 'city,year,people\\nOslo,2019,681071\\nBergen,2019,281190\\n' | column -t -s,",
+        "mkdir /proc/new",
+        "clear; python3 -c 'import math; print(math.comb(49, 6))'",
+        "echo '{\"port\": 8080,}' | python3 -m json.tool",
+        "clear; python3 -m calendar 2024 2",
+        "tar xf missing.tar",
+    )
+    with Screencast(out, seconds=48.0) as cast:
+        plain = ["env", "PS1=$ ", "PAGER=cat", "LC_ALL=C.UTF-8", "HOME=/nonexistent", "bash", "--norc"]
+        cast.start(
+            "xterm", "-fa", "DejaVu Sans Mono", "-fs", "15", "-geometry", "100x30+10+10", "-e", *plain, settle=3.0
+        )
+        cast.do("mousemove", "400", "300", "click", "1")
+        cast.roll()
+        for number, line in enumerate(lines):
+            cast.at(2.0 + 6.0 * number)
+            cast.do("type", "--delay", "25", line)
+            cast.do("key", "Return")
+
+
+def _pages(
+    out: Path,
+    page: Path,
+    key: str,
+    *,
+    count: int,
+    pause: float,
+    seconds: float,
+    root: Path | None = None,
+) -> None:
     """A page in Chromium, moved on with a key."""
-    handler = functools.partial(_Quiet, directory=str(page.parent))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    root = root or page.parent
+    with _served(root) as address, Screencast(out, seconds=seconds) as cast:
+        cast.browse(f"{address}/{page.relative_to(root)}", settle=10.0)
+        cast.do("mousemove", "1279", "719")
+        cast.roll()
+        for number in range(1, count):
+            cast.at(pause * number)
+            cast.do("key", key)
+
+
+@contextmanager
+def _served(root: Path) -> Iterator[str]:
+    """The address of a folder on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(root)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        with Screencast(out, seconds=seconds) as cast:
-            cast.browse(f"http://127.0.0.1:{server.server_port}/{page.name}", settle=10.0)
-            cast.do("mousemove", "1279", "719")
-            cast.roll()
-            for number in range(1, count):
-                cast.at(pause * number)
-                cast.do("key", key)
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
 
@@ -191,7 +288,21 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {
-    maker.__name__: maker for maker in (deck, zooming, scrolling, terminal, editor, reading, film)
+    maker.__name__: maker
+    for maker in (
+        deck,
+        zooming,
+        scrolling,
+        terminal,
+        editor,
+        reading,
+        film,
+        culture,
+        numbers,
+        dashboard,
+        displays,
+        shell,
+    )
 }
 
 

@@ -18,6 +18,7 @@ from omni_agent.perception.lite.screens import Screen
 from omni_agent.types import Box, Line, Segment, Word
 
 ALIKE = 86  # rapidfuzz ratio above which two readings in a row are the same line, numbers being equal
+SIDEWAYS = 1.2  # height by width, each as a share of the picture's
 BREAK = 1.5  # seconds out of sight after which a line counts as shown again
 CELL = 30  # characters; shorter text with neighbours in its row is a table's cell, not a paragraph's line
 RECENT = 3  # screens back in which an unlike reading of the same line is looked for
@@ -205,12 +206,10 @@ def _digits(text: str) -> list[str]:
 
 def _groups(seen: Sequence[tuple[int, Line]]) -> Iterator[list[tuple[int, Line]]]:
     """Each line, each row of several, and each paragraph."""
-    rows = _rows(seen)
-    for row in rows:
-        yield from ([item] for item in row)
-        if len(row) > 1:
-            yield row
-    yield from _paragraphs(seen)
+    level = [item for item in seen if not _sideways(item[1])]
+    yield from ([item] for item in seen)
+    yield from (row for row in _rows(level) if len(row) > 1)
+    yield from _paragraphs(level)
 
 
 def _rows(seen: Sequence[tuple[int, Line]]) -> list[list[tuple[int, Line]]]:
@@ -252,12 +251,17 @@ def _paragraphs(seen: Sequence[tuple[int, Line]]) -> Iterator[list[tuple[int, Li
 
 
 def _goes_on(above: Box, below: Box) -> bool:
-    height = max(above.height, below.height)
-    return (
-        min(above.height, below.height) > 0.7 * height
-        and 0 < below.center[1] - above.center[1] < 1.9 * height
-        and min(abs(above.x0 - below.x0), abs(above.center[0] - below.center[0])) < 1.2 * height
-    )
+    """Whether a line goes on in the one below: close, aligned and as large; right below it, it may be emphasised."""
+    low, high = sorted((above.height, below.height))
+    aside = min(abs(above.x0 - below.x0), abs(above.center[0] - below.center[0]))
+    if 0 < below.y0 - above.y1 < 0.5 * low and low > 0.5 * high and aside < 0.4 * low:
+        return True
+    return low > 0.7 * high and 0 < below.center[1] - above.center[1] < 1.9 * high and aside < 1.2 * high
+
+
+def _sideways(line: Line) -> bool:
+    """Whether a text runs up or down: it belongs to no row."""
+    return len(line.text) > 3 and line.box.height > SIDEWAYS * line.box.width
 
 
 def _text(parts: Sequence[str]) -> str:
