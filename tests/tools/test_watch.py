@@ -74,6 +74,17 @@ def test_a_row_of_a_table(demo: Path) -> None:
     assert result.found and "72.00" in result.answer
 
 
+def test_a_cell_by_its_column_though_a_dialog_lies_over_the_table_later(demo: Path) -> None:
+    result = ask(demo, "How many visitors does the ferry crew have?")
+    assert result.found and result.answer == "Ferry crew: 8 (Visitors)"
+    assert result.moments[0].start == 0.0 and "72.00 EUR" in result.moments[0].seen
+
+
+def test_what_a_dialog_holds_without_what_lies_behind_it(demo: Path) -> None:
+    result = ask(demo, "What does the dialog titled Add a group say?")
+    assert result.found and "Visitors" in result.answer and "Ferry crew" not in result.answer
+
+
 def test_pictures_are_not_understood_and_it_says_so(demo: Path) -> None:
     result = ask(demo, "What colour is the New booking button?")
     assert not result.found and result.answer == "" and "does not understand pictures" in result.reason

@@ -102,12 +102,24 @@ class _Search:
 
     def _in_order(self, hits: list[Hit]) -> list[Hit]:
         """The earliest or the latest of the best, where the question asks for it."""
-        near = [hit for hit in hits if hit.score >= hits[0].score - CLOSE]
+        near = [
+            hit
+            for hit in hits
+            if hit.score >= hits[0].score - CLOSE
+            or ((self.asked.order or self.asked.heading) and hit.own >= max(ALL_BUT, hits[0].own))
+        ]
         if self.asked.order == "first" or (self.asked.wanted == "moment" and not self.asked.order):
-            near.sort(key=lambda hit: hit.passage.prominent.start)
+            near.sort(key=lambda hit: (self._showing(hit.passage).start, hit.passage.top))
         elif self.asked.order == "last":
-            near.sort(key=lambda hit: -hit.passage.end)
-        return [*near, *hits[len(near) :]]
+            near.sort(key=lambda hit: (-hit.passage.end, -hit.passage.top))
+        return [*near, *(hit for hit in hits if hit not in near)]
+
+    def _showing(self, passage: Passage) -> Period:
+        """The period that an answer speaks of: the first in which the text can well be read, the largest for headings,
+        the last where the end is asked for."""
+        if self.asked.order == "last" or self.asked.scope == "end":
+            return passage.periods[-1]
+        return passage.largest if self.asked.heading else passage.prominent
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -140,8 +152,8 @@ class _Search:
         """Passages in the largest letters: those of the screens that the question speaks of."""
         asked = self.asked
         relevant = [hit for hit in hits if not hit.passage.spoken]
-        if asked.order and asked.terms == () and relevant:
-            edge = min if asked.order == "first" else max
+        if asked.terms == () and relevant:
+            edge = max if asked.order == "last" or asked.scope == "end" else min
             number = edge(n for hit in relevant for n in hit.passage.screens)
         elif relevant:
             best = relevant[0].passage
@@ -202,8 +214,7 @@ class _Search:
 
     def _found(self, hits: list[Hit]) -> Viewing:
         best = hits[0]
-        late = self.asked.order == "last" or self.asked.scope == "end"
-        period = best.passage.periods[-1] if late else best.passage.prominent
+        period = self._showing(best.passage)
         others = [
             hit
             for hit in hits[1:12]
@@ -214,7 +225,7 @@ class _Search:
         moments = [self._moment(best.passage, period)]
         for hit in others:
             if len(moments) < MOMENTS and all(abs(hit.passage.start - moment.start) > 1.0 for moment in moments):
-                moments.append(self._moment(hit.passage, hit.passage.prominent))
+                moments.append(self._moment(hit.passage, self._showing(hit.passage)))
         confidence = max(0.05, min(0.99, 0.45 * best.cosine + 0.35 * best.own + 0.25 * best.known))
         return Viewing(True, self._worded(best.passage, period), tuple(moments), round(confidence, 3))
 

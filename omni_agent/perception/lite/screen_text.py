@@ -22,7 +22,8 @@ SIDEWAYS = 1.2  # height by width, each as a share of the picture's
 BREAK = 1.5  # seconds out of sight after which a line counts as shown again
 CELL = 30  # characters; shorter text with neighbours in its row is a table's cell, not a paragraph's line
 RECENT = 3  # screens back in which an unlike reading of the same line is looked for
-LARGER = 1.6  # how much larger or smaller a text becomes that counts as shown anew
+LARGER = 1.6  # how much larger or smaller a text becomes that is another showing of it
+ANEW = 1.2  # and how much that begins another period
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class Passage:
         """The first period in which the text is about as large as it ever is."""
         largest = max(period.size for period in self.periods)
         return next(period for period in self.periods if period.size * LARGER >= largest)
+
+    @property
+    def largest(self) -> Period:
+        """The first period in which the text is as large as it ever is: a heading, and not its mention."""
+        return max(self.periods, key=lambda period: round(period.size / max(self.size, 1e-6), 1))
 
     @property
     def top(self) -> float:
@@ -275,7 +281,7 @@ def _periods(sizes: dict[int, float], screens: Sequence[Screen], ends: Sequence[
         if numbers:
             apart = screens[number].start - ends[numbers[-1]] > BREAK
             ratio = sizes[number] / max(sizes[numbers[-1]], 1e-6)
-            if apart or not 1 / LARGER <= ratio <= LARGER:
+            if apart or not 1 / ANEW <= ratio <= ANEW:
                 yield _period(numbers, sizes, screens, ends)
                 numbers = []
         numbers.append(number)

@@ -67,6 +67,10 @@ start come comes happen happens kind exactly word words value line popup pop cli
 presenter presentation frame please give state stated according one name open opened opens type typed print
 printed prints output command commands run runs execute executed announce announced list listed"""
 _META = frozenset(stem(word) for word in _META_WORDS.split())
+# And words for parts of what is shown: "the chapter X", "the section X" are found by X.
+_PART_WORDS = "chapter section heading headline document article manual tutorial"
+_PARTS = frozenset(stem(word) for word in _PART_WORDS.split())
+_HEADING = r"\b(?:headings?|headlines?|titles?|titled|chapters?|sections?|slides?)\b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Asked:
     weak: tuple[str, ...]
     visual: bool
     pressed: bool
+    heading: bool
 
 
 def understand(question: str) -> Asked:
@@ -106,11 +111,13 @@ def understand(question: str) -> Asked:
         wanted = "screen"
     kind = Kind.ANY if wanted in ("moment", "end", "duration") else kinds.asked(text)
     terms = tuple(term for term in _terms(text) if term not in kinds.naming(kind))
+    if wanted != "text":
+        terms = tuple(term for term in terms if term not in _PARTS)
     weak = tuple(term for term in kinds.terms(text) if term not in terms)
     return Asked(
         question, text, _channel(lower), wanted, kind, _order(lower), scope, relation, anchor, span,
         tuple(kinds.names(text)), terms, weak, bool(re.search(_VISUAL, lower)),
-        bool(re.search(r"\b(?:click|press|push|tapp?|hit|chosen?|select)\w*", lower)),
+        bool(re.search(r"\b(?:click|press|push|tapp?|hit|chosen?|select)\w*", lower)), bool(re.search(_HEADING, lower)),
     )  # fmt: skip
 
 

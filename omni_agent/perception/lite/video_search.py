@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SAME_NAME = 84  # rapidfuzz partial ratio above which a name of the question stands in a text
 NEARBY = 8.0  # seconds around a sentence that belong to what is said there
+BESIDE = 5.0  # heights of its letters above and below a text that belong to it on a screen
+RERANKED = 40  # hits whose surroundings on the screen are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,28 @@ class Passages:
             if kind is not Kind.ANY:
                 score += 0.5 * new_value(kind, passage.text, text) - 0.25
             hits.append(Hit(passage, score, cosine, own, known))
-        return sorted(hits, key=lambda hit: -hit.score)
+        hits.sort(key=lambda hit: -hit.score)
+        first = [
+            replace(hit, score=hit.score + 0.25 * _share(weights, self._beside(hit.passage))) for hit in hits[:RERANKED]
+        ]
+        return [*sorted(first, key=lambda hit: -hit.score), *hits[RERANKED:]]
+
+    def _beside(self, passage: Passage) -> frozenset[str]:
+        """The words of a passage on a screen and of what stands close above and below it."""
+        if passage.box is None:
+            return frozenset(kinds.words(passage.text))
+        box, reach, number = passage.box, BESIDE * passage.size, passage.prominent.screens[0]
+        close = [
+            stems
+            for other, stems in zip(self.all, self._stems, strict=True)
+            if number in other.screens
+            and other.box is not None
+            and (other.pane is None) == (passage.pane is None)
+            and max(other.box.y0 - box.y1, box.y0 - other.box.y1) < reach
+            and other.box.height < 2 * reach
+            and max(other.box.x0 - box.x1, box.x0 - other.box.x1) < 0
+        ]
+        return frozenset().union(*close)
 
     def near(self, name: str, passage: Passage) -> bool:
         """Whether a name stands in the passage, on its screens, or in what is said around it."""

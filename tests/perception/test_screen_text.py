@@ -1,0 +1,53 @@
+"""Text over time, from screens written here: what belongs together, and when a text can be read."""
+
+from __future__ import annotations
+
+from omni_agent.perception.lite.screen_text import Passage, shown
+from omni_agent.perception.lite.screens import Screen
+from omni_agent.types import Box, Line
+
+HEADS = ("Group", "Visitors", "Day")
+ROWS = (("Rowing club", "12", "Tuesday"), ("Ferry crew", "8", "Thursday"), ("City archive", "15", "Friday"))
+
+
+def line(text: str, x: float, y: float, height: float = 0.04) -> Line:
+    return Line(text, Box(x, y, x + 0.01 * len(text), y + height))
+
+
+def table() -> list[Line]:
+    return [
+        line(text, 0.1 + 0.25 * column, 0.2 + 0.06 * number)
+        for number, row in enumerate((HEADS, *ROWS))
+        for column, text in enumerate(row)
+    ]
+
+
+def passage(passages: list[Passage], text: str) -> Passage:
+    return next(one for one in passages if one.text == text)
+
+
+def test_a_row_knows_the_heads_of_its_columns() -> None:
+    row = passage(shown([Screen(0.0, 0.0, tuple(table()))], 5.0), "Ferry crew 8 Thursday")
+    assert row.cells == (("Group", "Ferry crew"), ("Visitors", "8"), ("Day", "Thursday"))
+
+
+def test_what_stands_in_a_dialog_is_no_part_of_the_row_behind_it() -> None:
+    dialog = Box(0.3, 0.15, 0.9, 0.6)
+    behind = [one for one in table() if not dialog.contains(*one.box.center)]
+    inside = [line("Visitors", 0.35, 0.32), line("24", 0.5, 0.32), line("Save", 0.35, 0.5)]
+    texts = {one.text for one in shown([Screen(0.0, 0.0, (*behind, *inside), (dialog,))], 5.0)}
+    assert "Visitors 24" in texts and "Ferry crew" in texts
+    assert not any("Ferry crew" in text and "24" in text for text in texts)
+
+
+def test_a_small_glimpse_is_not_when_a_text_is_shown() -> None:
+    far, near = line("one more thing", 0.1, 0.1, 0.015), line("one more thing", 0.3, 0.4, 0.07)
+    screens = [Screen(0.0, 0.0, (far,)), Screen(10.0, 10.5, (near,)), Screen(20.0, 20.0, (far,))]
+    seen = passage(shown(screens, 30.0), "one more thing")
+    assert (seen.start, seen.end) == (0.0, 30.0)
+    assert (seen.prominent.start, seen.prominent.end, seen.prominent.at) == (10.0, 20.0, 10.5)
+
+
+def test_an_emphasised_word_ends_the_sentence_above_it() -> None:
+    lines = (line("the only limit is your", 0.3, 0.385, 0.084), line("imagination", 0.3, 0.48, 0.125))
+    assert passage(shown([Screen(0.0, 0.0, lines)], 5.0), "the only limit is your imagination")
