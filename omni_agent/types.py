@@ -137,6 +137,10 @@ class Page(Protocol):
         """The page's text in reading order, from its text layer where that is sound, else read from its picture."""
         ...
 
+    def printed(self) -> tuple[Line, ...]:
+        """The same from its text layer alone, at no cost: empty for a page that would have to be read."""
+        ...
+
     def picture(self, dpi: int = 150) -> Picture:
         """The page as a person sees it."""
         ...

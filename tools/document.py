@@ -154,12 +154,23 @@ class _Remembered(ABC):
                 self._lines = ()
         return self._lines
 
+    def printed(self) -> tuple[Line, ...]:
+        try:
+            return layout.arrange(self._layer() or ())
+        except MediaError:
+            return ()  # `lines` tells it
+
     @abstractmethod
     def picture(self, dpi: int = 150) -> Picture: ...
 
+    def _layer(self) -> tuple[Line, ...] | None:
+        """The lines of a sound text layer, before they are arranged; None where the picture must be read."""
+        return None
+
     def _found(self) -> tuple[Line, ...]:
         """The lines as they were found on the page, before they are arranged."""
-        return _read(self, self.perception, self.fingerprint)
+        layer = self._layer()
+        return _read(self, self.perception, self.fingerprint) if layer is None else layer
 
 
 @dataclass(slots=True)
@@ -168,9 +179,8 @@ class _Printed(_Remembered):
 
     pdf: Pdf
 
-    def _found(self) -> tuple[Line, ...]:
-        sound = sound_text(self.pdf.text(self.number))
-        return _read(self, self.perception, self.fingerprint) if sound is None else sound
+    def _layer(self) -> tuple[Line, ...] | None:
+        return sound_text(self.pdf.text(self.number))
 
     def picture(self, dpi: int = 150) -> Picture:
         return self.pdf.picture(self.number, dpi)
