@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from omni_agent.engines.base import Done, Event, Message, Options, Text, Thought
@@ -15,7 +16,8 @@ class FakeEngine:
     """Answers from a list, in order, or from a function of the messages. `calls` keeps what it was asked.
 
     A reply may open with `<think>…</think>`; that part comes out as thoughts. Text is streamed word by word, so that
-    whoever depends on whole replies is found out. Raises EngineError when the list is used up.
+    whoever depends on whole replies is found out; an answer of more words than `max_tokens` is cut there. Raises
+    EngineError when the list is used up.
     """
 
     name = "fake"
@@ -33,10 +35,13 @@ class FakeEngine:
             thought, answer = "", reply
         for piece in thought.removeprefix("<think>").split():
             yield Thought(piece + " ")
-        for piece in answer.strip().splitlines(keepends=True):
+        words = re.findall(r"\s*\S+", answer.strip())
+        cut = options.max_tokens is not None and len(words) > options.max_tokens
+        answer = "".join(words[: options.max_tokens])
+        for piece in answer.splitlines(keepends=True):
             yield from (Text(piece[i : i + 7]) for i in range(0, len(piece), 7))
         prompt_words = sum(len(part.split()) for message in messages for part in message.parts if isinstance(part, str))
-        yield Done(usage=Usage(prompt_words, len(thought.split()), len(answer.split())))
+        yield Done("length" if cut else "stop", Usage(prompt_words, len(thought.split()), len(answer.split())))
 
     def _reply(self, messages: Sequence[Message]) -> str:
         if self._script is not None:

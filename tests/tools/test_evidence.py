@@ -29,6 +29,9 @@ class Sheet:
             made.append(Line(text, Box(0, y, 1, y + 0.02), self.score, words))
         return tuple(made)
 
+    def printed(self) -> tuple[Line, ...]:
+        return self.lines()
+
     def picture(self, dpi: int = 150) -> Picture:
         raise NotImplementedError
 

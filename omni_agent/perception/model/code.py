@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from omni_agent.perception.model.reply import Malformed, number, string
 
-POINTING = frozenset(
-    "click leftClick rightClick middleClick doubleClick tripleClick moveTo dragTo mouseDown mouseUp".split()
-)
+POINTING = {"click", "leftClick", "rightClick", "middleClick", "doubleClick", "tripleClick"}
+POINTING |= {"moveTo", "dragTo", "mouseDown", "mouseUp"}
 LONGEST = 4000  # characters of code that are read; a step has some dozens
 _FENCED = re.compile(r"```[ \t]*(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 _CALLS = re.compile(r"^[ \t]*((?:pyautogui|computer)\.\w+\(.*\))[ \t]*$", re.MULTILINE)

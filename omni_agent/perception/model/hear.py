@@ -16,7 +16,7 @@ from omni_agent.engines.base import Message
 from omni_agent.errors import Unavailable
 from omni_agent.perception.model.asker import Asker
 from omni_agent.perception.model.material import material
-from omni_agent.perception.model.reply import Malformed, json_object, seconds, string
+from omni_agent.perception.model.reply import Malformed, json_object, objects, seconds, string
 from omni_agent.prompts import prompt
 from omni_agent.types import Heard, Segment, Sound, SpokenWord
 
@@ -103,12 +103,13 @@ def _parsed(text: str, piece: Sound) -> tuple[str, list[SpokenWord]]:
         said = " ".join(string(plain).split())
         return ("" if _NOTHING.fullmatch(said) else said), []
     fields = json_object(plain if plain.startswith("{") else f'{{"words": {plain}}}')
-    entries = next((fields[name] for name in ("words", "segments", "chunks") if isinstance(fields.get(name), list)), [])
-    words = _timed([entry for entry in entries if isinstance(entry, dict)], piece)
+    listed = next((name for name in ("words", "segments", "chunks") if fields.get(name)), "words")
+    entries = objects(fields, listed)
+    words = _timed(entries, piece)
     said = string(next((fields[n] for n in ("text", "transcript", "transcription") if n in fields), None))
     if not said and not entries and "text" not in fields:
         raise Malformed('it holds neither a "text" nor words')
-    said = said or " ".join(string(_word(entry)) for entry in entries if isinstance(entry, dict))
+    said = said or " ".join(string(_word(entry)) for entry in entries)
     return " ".join(said.split()), words
 
 

@@ -18,6 +18,7 @@ from omni_agent.perception.model.reply import Malformed, string
 from omni_agent.prompts import prompt
 from omni_agent.types import Box, Candidate, Line, Picture, Sighting, Usage
 
+Point = tuple[float, float]  # fractions of a picture
 Reader = Callable[[Picture], tuple[Line, ...]]
 
 SEEN_WHOLE = room.MOST * room.PATCH**2  # pixels; a larger picture is scaled down before the model sees it
@@ -37,7 +38,7 @@ _ABSENT = re.compile(
 class Seen:
     """One look's outcome: a point in fractions of the picture, or why there is none. `label` is what the model did."""
 
-    at: tuple[float, float] | None
+    at: Point | None
     label: str = ""
     reason: str = ""
 
@@ -64,9 +65,7 @@ def _look(target: str, picture: Picture, asker: Asker) -> tuple[Seen, Usage]:
     return asker.ask(messages, partial(_parsed, picture=picture))
 
 
-def _closer(
-    target: str, picture: Picture, at: tuple[float, float], asker: Asker
-) -> tuple[tuple[float, float] | None, Usage]:
+def _closer(target: str, picture: Picture, at: Point, asker: Asker) -> tuple[Point | None, Usage]:
     """The point as a look at its surroundings finds it; None where it is not found there again."""
     left, top, right, bottom = _window(picture, at, CLOSE)
     try:
@@ -99,7 +98,7 @@ def _action(text: str) -> str:
     return string(line)[:80]
 
 
-def _around(picture: Picture, at: tuple[float, float], reader: Reader | None) -> tuple[Box, str]:
+def _around(picture: Picture, at: Point, reader: Reader | None) -> tuple[Box, str]:
     """The line of text that holds the point, else a small box around it."""
     left, top, right, bottom = _window(picture, at, AROUND)
     if reader is not None:
@@ -115,7 +114,7 @@ def _around(picture: Picture, at: tuple[float, float], reader: Reader | None) ->
     return Box.of_pixels(left, top, right, bottom, picture.width, picture.height), ""
 
 
-def _window(picture: Picture, at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _window(picture: Picture, at: Point, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom in pixels: a rectangle of that size around the point, moved to lie in the picture."""
     width, height = min(size[0], picture.width), min(size[1], picture.height)
     left = min(max(0, round(at[0] * picture.width - width / 2)), picture.width - width)

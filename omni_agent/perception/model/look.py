@@ -51,8 +51,9 @@ def look(
     """Answer about a clip from what it shows, what is heard, and `segments`, what is said in it."""
     frames = _frames(asker)
     parts = windows(clip, frames / min(SLOWEST, asker.options.fps), _track(clip))
+    count = f"{len(parts)} parts" if len(parts) > 1 else "one part"
     asker.note(
-        f"{timestamp(clip.duration)} of video in {len(parts)} part{'s'[: len(parts) > 1]}, at most {frames} frames each: "
+        f"{timestamp(clip.duration)} of video in {count}, at most {frames} frames each: "
         f"about {_size(parts[0], frames, asker):,} of {asker.context:,} tokens at a time"
     )
     views: list[Viewing] = []

@@ -40,10 +40,10 @@ def _unheard(text: str) -> None:
 class ModelPerception:
     """Prompts and parsers over an engine.
 
-    `options` is the user's wish about thinking, sampling and video; each verb adds its own schema. `context` is how many
-    tokens the engine has room for, the answer included. `reader` reads text in pictures (an OCR), so that evidence on
-    scanned pages is checked by someone other than the model that claims it; `voices` tells speakers apart. `listener`
-    hears the reasoning piece by piece, `note` is told what is about to be sent and how large it is.
+    `options` is the user's wish about thinking, sampling and video; each verb adds its own schema. `context` is how
+    many tokens the engine has room for, the answer included. `reader` reads text in pictures (an OCR), so that
+    evidence on scanned pages is checked by someone other than the model that claims it; `voices` tells speakers apart.
+    `listener` hears the reasoning piece by piece, `note` is told what is about to be sent and how large it is.
     """
 
     def __init__(

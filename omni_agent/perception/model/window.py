@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from omni_agent.types import Clip, Frame, Sound
 
@@ -45,4 +46,4 @@ def windows(clip: Clip, longest: float, track: Sound | None) -> list[Window]:
     """The whole clip as windows of equal length, none longer than `longest` seconds."""
     count = max(1, math.ceil(clip.duration / longest))
     edges = [clip.duration * number / count for number in range(count + 1)]
-    return [Window(clip, begin, end, track) for begin, end in zip(edges, edges[1:], strict=False)]
+    return [Window(clip, begin, end, track) for begin, end in pairwise(edges)]
