@@ -103,4 +103,7 @@ def _label(name: str) -> str:
 
 def _merged(items: Iterator[MinutesItem]) -> tuple[MinutesItem, ...]:
     """The lines in their order, each text once: parts of a long meeting may tell the same."""
-    return tuple({item.text.casefold(): item for item in sorted(items, key=lambda item: -item.start)}.values())[::-1]
+    first: dict[str, MinutesItem] = {}
+    for item in items:
+        first.setdefault(item.text.casefold(), item)
+    return tuple(first.values())
