@@ -41,6 +41,7 @@ MAY_KNOW = {  # library -> the rooms or modules that may name it
     "pyautogui": ("media.hands",),
     "sounddevice": ("media.microphone",),
     "av": ("media",),
+    "openai": ("engines.server",),
     "langchain_core": ("integrations.langchain",),
 }
 

@@ -2,12 +2,254 @@
 
 from __future__ import annotations
 
-from omni_agent.errors import Unavailable
+import json
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from omni_agent.engines.base import Done, Event, Message, Options, Text, Thought, ToolCall
+from omni_agent.engines.thoughts import Splitter
+from omni_agent.engines.wire import wired
+from omni_agent.errors import EngineError, MissingExtra, OmniError, Unavailable, UsageError
+from omni_agent.types import Usage
+
+if TYPE_CHECKING:
+    import openai
+
+TIMEOUT_S = 600.0  # between two pieces of an answer; a long video is read before the first
+CONNECT_S = 10.0
+RETRIES = 2  # for a server that is busy or breaks before it answers; its own Retry-After is kept to
+GRACE = 1024  # tokens after the thinking budget in which a thought may end by itself, as the model card has it
+# The model card's settings, with thinking on and off.
+THINKING: dict[str, Any] = {"temperature": 0.6, "top_p": 0.95, "max_tokens": 20_480}
+INSTRUCT: dict[str, Any] = {"temperature": 0.2, "top_k": 1, "max_tokens": 1_024}
 
 
-def check() -> None:
-    """Raise Unavailable, with the next step, when no server can be used."""
-    raise Unavailable(
-        "answers from a server are not part of this release",
-        hint="use --engine lite; CHANGELOG.md will say when they arrive",
+def check(base_url: str | None = None, api_key: str | None = None, model: str | None = None) -> None:
+    """Raise Unavailable, with the next step, when no server can be asked, UsageError for an address that is none.
+
+    Nothing is sent."""
+    if find_spec("openai") is None:
+        raise MissingExtra("server", "asking a server")
+    if not base_url:
+        raise Unavailable("no server is named", hint="set OMNI_BASE_URL, for example to http://localhost:8000/v1")
+    place = urlsplit(base_url)
+    if place.scheme not in ("http", "https") or not place.hostname:
+        raise UsageError("the server's address is no http address", hint="for example http://localhost:8000/v1")
+    if not model:
+        raise Unavailable("the server's model is not named", hint="set OMNI_MODEL to the name that it serves it under")
+
+
+class ServerEngine:
+    """A model that a server serves under the name `model`. Redirects are not followed: the key is for this server."""
+
+    name = "server"
+
+    def __init__(self, base_url: str, api_key: str | None, model: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        check(base_url, api_key, model)
+        self._base_url, self._api_key, self._model, self._timeout_s = base_url, api_key, model, timeout_s
+        place = urlsplit(base_url)
+        self._place = f"{place.hostname}:{place.port}" if place.port else str(place.hostname)
+        self._client: openai.OpenAI | None = None
+
+    def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
+        import openai
+
+        began = time.perf_counter()
+        request = _request(self._model, messages, options)
+        sent = time.perf_counter()
+        reply = _Reply(options.think, self._place, {"media": sent - began}, sent)
+        try:
+            with self._connected().chat.completions.create(**request) as answer:
+                yield from reply.events(answer)
+        except openai.OpenAIError as error:
+            raise self._mapped(error) from error
+
+    def _connected(self) -> openai.OpenAI:
+        if self._client is None:
+            import openai
+
+            timeout = openai.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s))
+            self._client = openai.OpenAI(
+                base_url=self._base_url,
+                api_key=self._api_key or "none",
+                max_retries=RETRIES,
+                timeout=timeout,
+                http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
+            )
+            self._client.organization = self._client.project = None  # those of the environment are another server's
+        return self._client
+
+    def _mapped(self, error: openai.OpenAIError) -> OmniError:
+        """One sentence about what went wrong, and the next step."""
+        import openai
+
+        if isinstance(error, openai.APITimeoutError):
+            return EngineError(f"{self._place} did not answer within {self._timeout_s:g} seconds")
+        if isinstance(error, openai.APIConnectionError):
+            return Unavailable(
+                f"the connection to {self._place} failed ({self._plain(_cause(error))})",
+                hint="is the server running, and is OMNI_BASE_URL its address?",
+            )
+        if not isinstance(error, openai.APIStatusError):
+            return EngineError(f"{self._place} failed while it answered: {self._plain(_message(error))}")
+        status, said = error.status_code, self._plain(_message(error))
+        if status in (401, 403):
+            return Unavailable(f"{self._place} does not accept the key ({status})", hint="set OMNI_API_KEY")
+        if status == 404:
+            return Unavailable(
+                f"{self._place} has no model {self._model!r} at that address: {said}",
+                hint="set OMNI_MODEL to a name that it serves; OMNI_BASE_URL usually ends in /v1",
+            )
+        if status == 429:
+            after = error.response.headers.get("retry-after", "")
+            return EngineError(
+                f"{self._place} has too much to do: {said}", hint=f"try again in {after} s" if after else "try later"
+            )
+        if 300 <= status < 400:
+            return Unavailable(
+                f"{self._place} sends elsewhere ({status}), and the key is not sent after it",
+                hint="set OMNI_BASE_URL to the server itself",
+            )
+        refused = "refused the request" if status < 500 else "failed"
+        return EngineError(f"{self._place} {refused} ({status}): {said}")
+
+    def _plain(self, text: str) -> str:
+        """A server's words in a line, without the key that some repeat."""
+        if self._api_key:
+            text = text.replace(self._api_key, "…")
+        return " ".join(text.split())[:300] or "it says no more"
+
+
+def _request(model: str, messages: Sequence[Message], options: Options) -> dict[str, Any]:
+    """The request as the client takes it; what the protocol does not know goes into `extra_body`."""
+    wish = {n: getattr(options, n) for n in ("temperature", "top_p", "top_k", "seed", "max_tokens")}
+    card = dict(THINKING if options.think else INSTRUCT)
+    if options.temperature is not None:
+        card.pop("top_k", None)  # a temperature alone asks for more than the likeliest token
+    chosen = card | {name: value for name, value in wish.items() if value is not None}
+    template: dict[str, Any] = {
+        "enable_thinking": options.think,
+        "truncate_history_thinking": not options.keep_thoughts,
+    }
+    extra: dict[str, Any] = {"chat_template_kwargs": template}
+    if "top_k" in chosen:
+        extra["top_k"] = chosen.pop("top_k")
+    if options.think and options.think_budget is not None:
+        template["reasoning_budget"] = options.think_budget
+        extra["thinking_token_budget"] = options.think_budget + GRACE
+    sent = wired(messages, options)
+    if any(isinstance(m["content"], list) and any(p["type"] == "video_url" for p in m["content"]) for m in sent):
+        extra["media_io_kwargs"] = {"video": {"num_frames": options.max_frames}}  # the mp4 holds no more than wanted
+    request = {"model": model, "messages": sent, "stream": True, "stream_options": {"include_usage": True}, **chosen}
+    if options.schema is not None:
+        form = {"name": "reply", "schema": options.schema, "strict": True}
+        request["response_format"] = {"type": "json_schema", "json_schema": form}
+    if options.tools:
+        request["tools"] = list(options.tools)
+    return {**request, "extra_body": extra}
+
+
+class _Reply:
+    """One streamed reply on its way to events. What a server sends is read field by field: any may be missing."""
+
+    def __init__(self, thinks: bool, place: str, seconds: dict[str, float], sent: float) -> None:
+        self._splitter, self._place = Splitter(thinks), place
+        self._apart = False  # whether reasoning comes in a field of its own
+        self._calls: dict[int, list[str]] = {}  # name and arguments, as far as they came
+        self._usage: Any = None
+        self._finish: str | None = None
+        self._seconds, self._part, self._since = seconds, "prefill", sent
+
+    def events(self, answer: Iterator[Any]) -> Iterator[Event]:
+        """Raises EngineError for a stream that is no stream of this protocol, or that breaks off."""
+        for chunk in self._chunks(answer):
+            self._usage = getattr(chunk, "usage", None) or self._usage
+            choices = getattr(chunk, "choices", None)
+            choice = choices[0] if isinstance(choices, list) and choices else None
+            yield from (self._timed(event) for event in self._read(getattr(choice, "delta", None)))
+            self._finish = getattr(choice, "finish_reason", None) or self._finish
+        if self._finish is None:
+            raise EngineError(f"the answer of {self._place} broke off", hint="its own log may say why")
+        if self._finish == "content_filter":
+            raise EngineError(f"{self._place} withheld its answer (content_filter)")
+        cut = self._finish == "length"
+        if not self._apart:
+            yield from self._splitter.close(cut=cut)
+        calls = [self._call(*call) for _, call in sorted(self._calls.items())] if not cut else []
+        yield from calls
+        self._tick("answer")
+        yield Done("length" if cut else "calls" if calls else "stop", _usage(self._usage, self._seconds))
+
+    def _chunks(self, answer: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from answer
+        except ValueError as error:  # JSON or UTF-8 that is none
+            raise EngineError(f"{self._place} sent what is no stream of chat completions") from error
+
+    def _read(self, delta: Any) -> Iterator[Thought | Text]:
+        thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
+        if isinstance(thought, str) and thought:
+            self._apart = True
+            yield Thought(thought)
+        content = getattr(delta, "content", None)
+        if isinstance(content, str) and content:
+            yield from [Text(content)] if self._apart else self._splitter.feed(content)
+        calls = getattr(delta, "tool_calls", None)
+        for call in calls if isinstance(calls, list) else ():
+            index, function = getattr(call, "index", None), getattr(call, "function", None)
+            held = self._calls.setdefault(index if isinstance(index, int) else len(self._calls), ["", ""])
+            for place, name in enumerate(("name", "arguments")):
+                piece = getattr(function, name, None)
+                held[place] += piece if isinstance(piece, str) else ""
+
+    def _call(self, name: str, arguments: str) -> ToolCall:
+        try:
+            given = json.loads(arguments or "{}")
+        except (ValueError, RecursionError) as error:
+            raise EngineError(f"the call of {name!r} has arguments that are no JSON: {arguments[:80]!r}") from error
+        if not isinstance(given, dict):
+            raise EngineError(f"the call of {name!r} has arguments that are no object: {arguments[:80]!r}")
+        return ToolCall(name, given)
+
+    def _timed(self, event: Thought | Text) -> Thought | Text:
+        part = "think" if isinstance(event, Thought) else "answer"
+        if part != self._part:
+            self._tick(part)
+        return event
+
+    def _tick(self, part: str) -> None:
+        """End the part that runs, and begin another."""
+        now = time.perf_counter()
+        self._seconds[self._part] = self._seconds.get(self._part, 0.0) + now - self._since
+        self._part, self._since = part, now
+
+
+def _usage(told: Any, seconds: dict[str, float]) -> Usage:
+    """What the server says that it cost; zeros where it does not."""
+
+    def count(holder: Any, name: str) -> int:
+        value = getattr(holder, name, None)
+        return value if isinstance(value, int) and value >= 0 else 0
+
+    reasoning = count(getattr(told, "completion_tokens_details", None), "reasoning_tokens")
+    return Usage(
+        prompt_tokens=count(told, "prompt_tokens"),
+        reasoning_tokens=reasoning,
+        answer_tokens=max(0, count(told, "completion_tokens") - reasoning),
+        cached_tokens=count(getattr(told, "prompt_tokens_details", None), "cached_tokens"),
+        seconds=seconds,
     )
+
+
+def _message(error: openai.OpenAIError) -> str:
+    """What the server says in the body of an error."""
+    body = getattr(error, "body", None)
+    said = body.get("message") if isinstance(body, dict) else body
+    return said if isinstance(said, str) else str(error)
+
+
+def _cause(error: BaseException) -> str:
+    return str(error.__cause__ or error) or type(error.__cause__ or error).__name__

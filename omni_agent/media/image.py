@@ -90,6 +90,15 @@ def png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(picture: Picture) -> bytes:
+    """The picture as a JPEG file of high quality: a twentieth of a photograph's PNG."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.fromarray(picture.pixels).save(buffer, "jpeg", quality=92)
+    return buffer.getvalue()
+
+
 def highlighted(picture: Picture, boxes: Sequence[Box]) -> Picture:
     """The picture with each box marked as with a yellow pen, framed so that it is found at a glance."""
     import numpy as np

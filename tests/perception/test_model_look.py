@@ -153,6 +153,23 @@ def test_a_long_video_goes_in_windows_whose_frames_have_their_true_times() -> No
     assert f"{len(watched)} parts" in notes[0] and "1:00:00" in notes[0]
 
 
+def test_times_that_count_from_a_windows_begin_are_understood() -> None:
+    """A server's own decoder captions every file from zero; later windows begin after their own length."""
+    find = observer(2000.0)
+
+    def relative(messages: Sequence[Message]) -> str:
+        text = str(messages[-1].parts[-1])
+        low = float((re.findall(r"from ([\d.]+) to", text) or ["0"])[0])
+        made = json.loads(find(messages))
+        for moment in made["moments"]:
+            if isinstance(moment, dict):
+                moment.update({name: moment[name] - low for name in ("start", "end", "at")})
+        return json.dumps(made)
+
+    said = ModelPerception(FakeEngine(relative)).look(HOUR, "When?", ())
+    assert [(moment.start, moment.at, moment.end) for moment in said.moments] == [(2000.0, 2000.0, 2002.0)]
+
+
 def test_an_interrupted_look_goes_on_where_it_was() -> None:
     memory: dict[str, Any] = {}
     find = observer(2000.0)

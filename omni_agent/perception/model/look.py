@@ -148,7 +148,7 @@ def _viewing(found: bool, answer: str, moments: Sequence[Moment], fields: dict[s
 def _moment(item: dict[str, Any], window: Window, said: Sequence[Segment]) -> Moment | None:
     """A moment inside the window; None where the model gave no time. What is said there is the transcript's where the
     model quotes nothing."""
-    start, end, at = (seconds(item.get(name)) for name in ("start", "end", "at"))
+    start, end, at = (_within(seconds(item.get(name)), window) for name in ("start", "end", "at"))
     known = [time for time in (start, end, at) if time is not None]
     if not known:
         return None
@@ -165,6 +165,13 @@ def _moment(item: dict[str, Any], window: Window, said: Sequence[Segment]) -> Mo
         seen=string(item.get("seen")),
         said=string(item.get("said")) or spoken,
     )
+
+
+def _within(time: float | None, window: Window) -> float | None:
+    """A time of the whole video. One from before the window counts from its begin, as a server's captions do."""
+    if time is not None and time < window.begin and time <= window.duration:
+        return window.begin + time
+    return time
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
