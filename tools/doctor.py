@@ -57,6 +57,12 @@ def _local() -> str:
     return f"can run here: {local.check(settings.model_path, settings.device)}"
 
 
+def _server() -> str:
+    settings = load()
+    server.check(settings.base_url, settings.api_key, settings.model)
+    return f"{settings.model} at {server.place(settings.base_url or '')}, asked only when it is named"
+
+
 def _memory() -> str:
     page = os.sysconf("SC_PAGE_SIZE")
     free, total = (os.sysconf(name) * page / 2**30 for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
@@ -77,7 +83,7 @@ def _speech() -> str:
 _CHECKS: dict[str, Callable[[], str]] = {
     "engine lite": _engine(lite.check),
     "engine local": _local,
-    "engine server": _engine(server.check),
+    "engine server": _server,
     "memory": _memory,
     "gpu": lambda: "; ".join(local.cards()),
     "screen": screen.describe,

@@ -35,11 +35,24 @@ def check(base_url: str | None = None, api_key: str | None = None, model: str | 
         raise MissingExtra("server", "asking a server")
     if not base_url:
         raise Unavailable("no server is named", hint="set OMNI_BASE_URL, for example to http://localhost:8000/v1")
-    place = urlsplit(base_url)
-    if place.scheme not in ("http", "https") or not place.hostname:
+    if not _is_http(base_url):
         raise UsageError("the server's address is no http address", hint="for example http://localhost:8000/v1")
     if not model:
         raise Unavailable("the server's model is not named", hint="set OMNI_MODEL to the name that it serves it under")
+
+
+def _is_http(base_url: str) -> bool:
+    try:
+        parts = urlsplit(base_url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+
+
+def place(base_url: str) -> str:
+    """Host and port of an address, without the password that may stand in it."""
+    parts = urlsplit(base_url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 class ServerEngine:
@@ -50,8 +63,7 @@ class ServerEngine:
     def __init__(self, base_url: str, api_key: str | None, model: str, *, timeout_s: float = TIMEOUT_S) -> None:
         check(base_url, api_key, model)
         self._base_url, self._api_key, self._model, self._timeout_s = base_url, api_key, model, timeout_s
-        place = urlsplit(base_url)
-        self._place = f"{place.hostname}:{place.port}" if place.port else str(place.hostname)
+        self._place = place(base_url)
         self._client: openai.OpenAI | None = None
 
     def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:

@@ -52,13 +52,13 @@ def results(engine: Engine, examples: Path, folder: Path, heard: list[str]) -> d
     eyes = ModelPerception(
         engine, options=Options(think=True, fps=0.2), listener=heard.append, voices=lambda s, g: tuple("A" for _ in g)
     )
-    made = {
+    made: dict[str, Any] = {
         "ask": ask([examples / "report.pdf"], "How many arrests for robbery were of females?", engine=eyes),
         "click": click("Client dropdown", image=examples / "screenshot.png", engine=eyes),
         "transcribe": transcribe(examples / "speech.flac", engine=eyes, summary=True, speakers=True),
         "watch": watch(examples / "demo.mp4", "What error appears?", frames_dir=folder, engine=eyes),
     }
-    differ = {"engine": "", "timings": {}, "usage": None}
+    differ: dict[str, Any] = {"engine": "", "timings": {}, "usage": None}
     shown = {}
     for name, result in made.items():
         fields = {field.name for field in dataclasses.fields(result)}

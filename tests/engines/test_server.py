@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from omni_agent import ask, doctor
 from omni_agent.engines.base import Done, Event, Message, Options, Text, Thought, ToolCall
 from omni_agent.engines.server import ServerEngine, check
 from omni_agent.engines.thoughts import Splitter
@@ -80,7 +81,7 @@ def test_a_conversation_arrives_whole_and_in_order(serve: Any, chat: Any) -> Non
         heard = np.frombuffer(file.readframes(1600), "<i2") / 32767
     assert np.abs(heard - samples).max() < 1e-3
     data = base64.b64decode(video["video_url"]["url"].removeprefix("data:video/mp4;base64,"))
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         frames = [(f.time, f.to_ndarray(format="rgb24").mean()) for f in container.decode(video=0)]
     assert [time for time, _ in frames] == pytest.approx([0.0, 2.5, 5.0, 7.5])  # 4 frames spread over 10 s
     assert [grey for _, grey in frames] == pytest.approx([0, 40, 100, 140], abs=4)
@@ -266,7 +267,8 @@ def test_a_busy_server_is_asked_again(serve: Any, chat: Any) -> None:
         chat.Answer([b"{}"], 429, {"Content-Type": "application/json", "Retry-After": "0.05"}),
         chat.said("Now."),
     ]
-    server = serve(lambda request: answers[len(server.requests) - 1])
+    waiting = iter(answers)
+    server = serve(lambda request: next(waiting))
     assert text(asked(server)) == "Now." and len(server.requests) == 2
 
 
@@ -346,7 +348,7 @@ def test_what_is_missing_is_said_before_anything_is_sent(monkeypatch: pytest.Mon
     assert "OMNI_BASE_URL" in caught.value.hint
     with pytest.raises(Unavailable, match="model is not named"):
         check("http://localhost:8000/v1", KEY, None)
-    for wrong in ("localhost:8000", "ftp://host/v1", "http:///v1"):
+    for wrong in ("localhost:8000", "ftp://host/v1", "http:///v1", "http://host:99999/", "http://[::1"):
         with pytest.raises(UsageError, match="no http address"):
             check(wrong, KEY, "omni")
     check("http://localhost:8000/v1", None, "omni")
@@ -359,3 +361,19 @@ def test_what_is_missing_is_said_before_anything_is_sent(monkeypatch: pytest.Mon
 def test_usage_is_a_plain_sum(serve: Any, chat: Any) -> None:
     done = asked(serve(lambda request: chat.said("Two words.")))[-1]
     assert isinstance(done, Done) and (done.usage + Usage(prompt_tokens=1)).prompt_tokens == 12
+
+
+def test_a_tool_asks_the_server_that_the_settings_name(
+    serve: Any, chat: Any, examples: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(lambda request: chat.said('{"found": false, "answer": "", "quotes": [], "reason": "not there"}'))
+    monkeypatch.setenv("OMNI_BASE_URL", server.url.replace("http://", "http://user:word@"))
+    monkeypatch.setenv("OMNI_API_KEY", KEY)
+    with pytest.raises(Unavailable, match="model is not named"):
+        ask([examples / "report.pdf"], "Who is the director?", engine="server")
+    monkeypatch.setenv("OMNI_MODEL", "omni")
+    result = ask([examples / "report.pdf"], "Who is the director?", engine="server")
+    assert not result.found and result.reason == "not there" and result.engine == "server"
+    finding = next(finding for finding in doctor().findings if finding.part == "engine server")
+    assert finding.ok and "omni at 127.0.0.1:" in finding.detail and "word" not in finding.detail
+    assert KEY not in finding.detail

@@ -30,8 +30,8 @@ def reply(**parts: list[dict[str, object]]) -> str:
 
 
 def test_a_line_has_the_times_and_the_speaker_of_its_segments() -> None:
-    topic = {"text": "Budget", "segments": ["s1", "s6"], "start": 9999}
-    decision = {"text": "It is halved.", "segments": ["s3"]}
+    topic: dict[str, object] = {"text": "Budget", "segments": ["s1", "s6"], "start": 9999}
+    decision: dict[str, object] = {"text": "It is halved.", "segments": ["s3"]}
     made = written(reply(topics=[topic], decisions=[decision]))
     assert [(item.text, item.start, item.end, item.speaker) for item in made.topics] == [("Budget", 0.0, 58.0, None)]
     assert [(item.start, item.end, item.speaker) for item in made.decisions] == [(20.0, 28.0, "A")]
