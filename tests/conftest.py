@@ -9,6 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("omni", deadline=None)  # nothing here is timed: the machine may be busy
+settings.load_profile("omni")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from omni_agent.errors import OmniError, UsageError
+from omni_agent.errors import OmniError, Unavailable, UsageError
 from omni_agent.media import image
 from omni_agent.media.files import write
 from omni_agent.perception.base import Perception
@@ -17,7 +17,7 @@ from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName
 from omni_agent.tools.document import open_document
 from omni_agent.tools.evidence import Citation, check
-from omni_agent.types import Page, Progress, Reply, Usage, no_progress
+from omni_agent.types import Page, Progress, Quote, Reply, Usage, no_progress
 
 HIGHLIGHT_DPI = 110
 
@@ -76,8 +76,8 @@ def ask(
         unread = [error for document in documents for error in document.unread]
         if unread and len(unread) == len(every):
             raise unread[0]
-        citations = tuple(check(quote, every) for quote in reply.quotes)
         warnings = [warning for document in documents for warning in document.warnings]
+        citations = _checked(reply.quotes, every, warnings)
         warnings += [f"left out: {error}" for error in unread]
         saved: list[str] = []
         if highlight is not None:
@@ -107,6 +107,20 @@ def _trusted(reply: Reply, citations: Sequence[Citation]) -> float:
     if reply.found and not any(citation.verified for citation in citations):
         return reply.confidence / 2
     return reply.confidence
+
+
+def _checked(quotes: Sequence[Quote], pages: Sequence[Page], warnings: list[str]) -> tuple[Citation, ...]:
+    """The quotes with their places; where nobody can read a scanned page, a warning says that they were not checked."""
+    citations = []
+    for quote in quotes:
+        try:
+            citations.append(check(quote, pages))
+        except Unavailable as missing:
+            citations.append(Citation(quote.file, quote.page, None, quote.text, False))
+            warning = f"quotes from scanned pages were not checked: {missing} ({missing.hint})"
+            if warning not in warnings:
+                warnings.append(warning)
+    return tuple(citations)
 
 
 def _save_highlights(citations: Sequence[Citation], pages: Sequence[Page], folder: Path, saved: list[str]) -> None:

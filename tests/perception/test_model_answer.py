@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omni_agent import ask
 from omni_agent.engines.base import Done, Message, Options, Text, Thought
 from omni_agent.engines.fake import FakeEngine
-from omni_agent.errors import EngineError, MissingExtra, OmniError
+from omni_agent.errors import EngineError, MediaError, MissingExtra, OmniError
 from omni_agent.perception.base import Perception
 from omni_agent.perception.model import ModelPerception, room
 from omni_agent.prompts import prompt
@@ -320,3 +322,48 @@ def test_a_prompt_names_what_is_missing_and_never_searches_a_value_for_variables
     with pytest.raises(KeyError, match="colour"):
         prompt("ask", question="q", colour="red")
     assert "{question}?" in prompt("ask", question="what is {question}?")
+
+
+# --- end to end -------------------------------------------------------------------------------------------------------
+
+ROW = "Robbery 102.1 25.5 76.6 90.0 22.9 67.1 12.1 2.5 9.5"
+
+
+def test_ask_end_to_end_checks_what_the_model_claims(examples: Path, tmp_path: Path) -> None:
+    quotes = [{"page": "p1", "text": ROW}, {"page": "p1", "text": "Robbery pays well"}]
+    eyes = ModelPerception(FakeEngine([reply(answer="12.1", quotes=quotes)]))
+    result = ask([examples / "report.pdf"], "How many arrests for robbery?", engine=eyes, highlight=tmp_path)
+    assert result.found and result.answer == "12.1" and result.engine == "fake"
+    assert [citation.verified for citation in result.citations] == [True, False]
+    assert len(result.highlights) == 1
+
+
+def test_a_scan_without_an_ocr_is_answered_with_quotes_that_nobody_checked(examples: Path) -> None:
+    engine = FakeEngine([reply(answer="12.1", quotes=[{"page": "p1", "text": ROW}] * 2)])
+    result = ask([examples / "report-scan.pdf"], "How many arrests for robbery?", engine=ModelPerception(engine))
+    assert result.found and not any(citation.verified for citation in result.citations)
+    assert len(result.warnings) == 1 and "omni-agent[lite]" in result.warnings[0]
+    assert len(pictures(engine)) == 1 and "<material>" not in texts(engine).split("You answer")[0]
+
+
+def test_the_quotes_of_a_scan_are_checked_by_the_ocr_that_is_borrowed(examples: Path) -> None:
+    read: list[Picture] = []
+
+    def reader(picture: Picture) -> tuple[Line, ...]:
+        read.append(picture)
+        return (Line(ROW, Box(0.1, 0.1, 0.9, 0.12), 0.95),)
+
+    eyes = ModelPerception(FakeEngine([reply(answer="12.1", quotes=[{"page": "p1", "text": ROW}])]), reader=reader)
+    result = ask([examples / "report-scan.pdf"], "How many arrests for robbery?", engine=eyes)
+    assert result.citations[0].verified and len(read) == 1  # only the page that was quoted
+
+
+def test_a_page_that_cannot_be_drawn_costs_only_itself() -> None:
+    @dataclass
+    class Broken(BlankPage):
+        def picture(self, dpi: int = 150) -> Picture:
+            raise MediaError("page 7 is damaged")
+
+    engine = FakeEngine([reply(quotes=[{"page": "p2", "text": "the answer is 42"}])])
+    said = ModelPerception(engine).answer("q", [Broken(), BlankPage(number=8)])
+    assert said.found and said.quotes[0].page == 8 and len(pictures(engine)) == 1

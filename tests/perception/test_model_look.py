@@ -205,6 +205,29 @@ def test_a_damaged_note_is_looked_at_again() -> None:
     assert ModelPerception(FakeEngine(find)).look(HOUR, "When?", (), memory=memory).found
 
 
+def test_a_video_of_a_single_frame_is_shown(film: Callable[..., Path], tmp_path: Path) -> None:
+    def script(messages: Sequence[Message]) -> str:
+        clip = messages[0].parts[0]
+        assert not isinstance(clip, str | Sound | Picture) and len(list(clip.frames(every=0.5))) >= 1
+        return reply(moments=[{"at": 0}])
+
+    made = film(tmp_path / "one.mp4", [(0.0, "Hello")], 0.1)
+    result = watch(made, "What?", engine=ModelPerception(FakeEngine(script)))
+    assert result.found and result.moments[0].start == 0.0
+    still = Still()
+    assert ModelPerception(FakeEngine(script)).look(still, "What?", ()).found
+
+
+class Still(Blank):
+    """One frame and no length, as some recorders write it."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, loud=False)
+
+    def frames(self, *, every: float, max_side: int = 1280, start: float = 0.0) -> Iterator[Frame]:
+        yield Frame(start, Picture(np.zeros((36, 64, 3), np.uint8)))
+
+
 def test_an_engine_with_little_room_is_sent_fewer_frames() -> None:
     engine = FakeEngine(observer(5.0))
     ModelPerception(engine, context=16_000).look(Blank(200.0), "When?", ())

@@ -79,7 +79,10 @@ class Shown:
 def answer(question: str, pages: Sequence[Page], asker: Asker, progress: Progress) -> Reply:
     """Answer from these pages alone, in as many passes as their number needs."""
     space = asker.room - room.of_text(prompt("ask", question=question)) - 100  # of the template's own words
-    sheets = [_sheet(number, page, space) for number, page in enumerate(pages, 1)]
+    sheets = []
+    for number, page in enumerate(pages, 1):
+        progress("reading the text layer", number - 1, len(pages))
+        sheets.append(_sheet(number, page, space))
     shown, spent = _fitted(sheets, question, space, progress), Usage()
     if shown is None:
         sheets, spent = _bearing(sheets, question, space, asker, progress)

@@ -27,8 +27,9 @@ class Window:
         return self.end - self.begin
 
     def frames(self, *, every: float, max_side: int = 1280, start: float = 0.0) -> Iterator[Frame]:
-        for frame in self.clip.frames(every=every, max_side=max_side, start=self.begin + start):
-            if frame.time >= self.end:
+        shown = self.clip.frames(every=every, max_side=max_side, start=self.begin + start)
+        for number, frame in enumerate(shown):
+            if number and frame.time >= self.end:  # a video of a single frame has no length, and that frame
                 return
             yield frame
 
