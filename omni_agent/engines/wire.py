@@ -1,7 +1,8 @@
 """Messages in the form of OpenAI's chat protocol, with what vLLM and its like add to it for video.
 
 Pictures, sounds and videos travel inside the request, as data URLs or base64; nothing is uploaded or linked. A clip
-becomes an mp4 of exactly the frames that the options ask for, and the server is told to take them all.
+becomes an mp4 of exactly the frames that the options ask for, and the server is told to take them all; what share of
+their tokens is left out is the server's own setting.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _message(message: Message, options: Options, numbers: itertools.count[int], 
     if message.role == "tool":
         wire["tool_call_id"] = waiting.pop(0) if waiting else "call_0"
     if message.thought and options.keep_thoughts:
-        wire["reasoning_content"] = message.thought
+        wire["reasoning"] = wire["reasoning_content"] = message.thought  # the name differs between versions of vLLM
     if message.calls:
         waiting[:] = [f"call_{next(numbers)}" for _ in message.calls]
         wire["tool_calls"] = [
