@@ -18,7 +18,7 @@ from omni_agent.media import image, video
 from omni_agent.media.files import opened, write
 from omni_agent.perception.base import Perception
 from omni_agent.perception.choose import perceive
-from omni_agent.settings import EngineName
+from omni_agent.settings import EngineName, load
 from omni_agent.tools import cache
 from omni_agent.tools.transcribe import printable, transcribe
 from omni_agent.types import Moment, Progress, Segment, Usage, no_progress, timestamp
@@ -80,7 +80,7 @@ def watch(
         began = time.perf_counter()
         segments = _heard(clip, perception, progress, warnings)
         timings["hear_s"] = time.perf_counter() - began
-        memory = _Memory(cache.fingerprint(path), perception.name)
+        memory = _Memory(cache.fingerprint(path), perception.name, *_model())
         viewing = perception.look(clip, question, segments, memory=memory, progress=progress)
         timings["look_s"] = time.perf_counter() - began - timings["hear_s"]
         stem = "frame" if str(source) == "-" else path.stem
@@ -100,10 +100,16 @@ def watch(
     )
 
 
+def _model() -> tuple[object, ...]:
+    """Which full model it is, where there is a choice: another one must not answer from this one's notes."""
+    settings = load()
+    return settings.model_path, settings.model
+
+
 class _Memory:
     """Notes about one file, kept in the cache."""
 
-    def __init__(self, *key: str) -> None:
+    def __init__(self, *key: object) -> None:
         self._key = key
 
     def get(self, key: str) -> Any:

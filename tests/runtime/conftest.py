@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 
 if TYPE_CHECKING:
     from omni_agent.runtime.loading import Loaded
 
 if not os.environ.get("OMNI_TEST_ALL") and any(find_spec(name) is None for name in ("torch", "transformers")):
     collect_ignore_glob = ["test_*.py"]
-
-settings.register_profile("omni", deadline=None)  # a busy machine is no failure; speed is measured elsewhere
-settings.load_profile("omni")
 
 
 @pytest.fixture(scope="session", autouse=True)

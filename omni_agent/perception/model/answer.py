@@ -78,7 +78,7 @@ class Shown:
 
 def answer(question: str, pages: Sequence[Page], asker: Asker, progress: Progress) -> Reply:
     """Answer from these pages alone, in as many passes as their number needs."""
-    space = asker.room - room.of_text(prompt("ask", question=question)) - 100  # of the template's own words
+    space = asker.room - room.of_text(prompt("ask", question=question))
     sheets = []
     for number, page in enumerate(pages, 1):
         progress("reading the text layer", number - 1, len(pages))

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 ANSWER_TOKENS = 2048  # of an answer without thinking; the card's 1024 cuts an answer with a dozen quotes
 THINKING_TOKENS = 20_480  # of reasoning and answer together, as the model card sets them
+MARGIN = 0.95  # of the room: estimates err, and the template has words of its own
 BEGINNING = 80  # characters of a reply that an error shows
 
 
@@ -37,7 +38,7 @@ class Asker:
     def room(self) -> int:
         """Tokens left for what is asked when those of the answer are set aside."""
         answer = self.options.max_tokens or (THINKING_TOKENS if self.options.think else ANSWER_TOKENS)
-        return self.context - min(answer, self.context // 2)
+        return int(MARGIN * (self.context - min(answer, self.context // 2)))
 
     def ask(self, messages: Sequence[Message], parse: Callable[[str], T], **changes: Any) -> tuple[T, Usage]:
         """What `parse` makes of the reply, and what it cost. `changes` are those of this verb to the user's options.
