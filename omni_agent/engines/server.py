@@ -123,8 +123,12 @@ class ServerEngine:
                 f"{self._place} sends elsewhere ({status}), and the key is not sent after it",
                 hint="set OMNI_BASE_URL to the server itself",
             )
-        refused = "refused the request" if status < 500 else "failed"
-        return EngineError(f"{self._place} {refused} ({status}): {said}")
+        if status < 500:
+            return EngineError(
+                f"{self._place} refused the request ({status}): {said}",
+                hint="where it is too long for that server, lower the setting 'context' to what it holds",
+            )
+        return EngineError(f"{self._place} failed ({status}): {said}")
 
     def _plain(self, text: str) -> str:
         """A server's words in a line, without the key that some repeat."""

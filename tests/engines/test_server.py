@@ -245,7 +245,7 @@ def test_tool_calls_are_put_together(serve: Any, chat: Any) -> None:
         (403, Unavailable, "does not accept the key", "OMNI_API_KEY"),
         (404, Unavailable, "no model 'omni'", "OMNI_MODEL"),
         (429, EngineError, "too much to do", "try again in 300 s"),
-        (400, EngineError, "refused the request .400.: Too long", ""),
+        (400, EngineError, "refused the request .400.: Too long", "context"),
         (413, EngineError, "refused the request .413.", ""),
         (500, EngineError, "failed .500.", ""),
         (503, EngineError, "failed .503.", ""),

@@ -112,6 +112,22 @@ def test_json_that_breaks_off_is_asked_for_again() -> None:
         hear(tone((0, 2), seconds=2), broken, broken)
 
 
+@pytest.mark.parametrize("opening", ['{"text": "', ""])
+def test_a_piece_that_goes_round_in_circles_is_heard_in_halves_and_costs_only_itself(opening: str) -> None:
+    """A model that repeats itself ends at its length. Less sound at once helps, or that place is marked."""
+
+    def script(messages: Sequence[Message]) -> str:
+        sound = next(part for part in messages[-1].parts if isinstance(part, Sound))
+        return opening + "you " * 5000 if sound.start < 7.5 < sound.end else f"At {sound.start:.0f}."
+
+    eyes = ModelPerception(FakeEngine(script))
+    heard = eyes.hear(tone((0, 40), seconds=40)).segments
+    marked = [segment for segment in heard if segment.text == "[inaudible]"]
+    assert len(marked) == 1 and marked[0].start < 7.5 < marked[0].end and marked[0].end - marked[0].start < 4
+    assert heard[0].start == 0 and heard[-1].end == 40 and len(heard) > 3
+    assert [segment.start for segment in heard] == sorted(segment.start for segment in heard)
+
+
 @given(st.text(), st.dictionaries(st.sampled_from(["text", "words", "segments"]), st.lists(st.text()) | st.text()))
 def test_no_reply_crashes(text: str, fields: dict[str, object]) -> None:
     for reply in (text, json.dumps(fields)):

@@ -20,6 +20,10 @@ MARGIN = 0.95  # of the room: estimates err, and the template has words of its o
 BEGINNING = 80  # characters of a reply that an error shows
 
 
+class Cut(EngineError):
+    """The reply ended at its length before it could be read."""
+
+
 class Misunderstood(EngineError):
     """The engine answered twice in a form that cannot be read."""
 
@@ -40,29 +44,34 @@ class Asker:
         answer = self.options.max_tokens or (THINKING_TOKENS if self.options.think else ANSWER_TOKENS)
         return int(MARGIN * (self.context - min(answer, self.context // 2)))
 
-    def ask(self, messages: Sequence[Message], parse: Callable[[str], T], **changes: Any) -> tuple[T, Usage]:
+    def ask(
+        self, messages: Sequence[Message], parse: Callable[[str], T], *, whole: bool = False, **changes: Any
+    ) -> tuple[T, Usage]:
         """What `parse` makes of the reply, and what it cost. `changes` are those of this verb to the user's options.
 
         A reply that `parse` calls Malformed is asked for once more with what was wrong; then it is Misunderstood.
-        Raises EngineError for a reply that was cut at its length before it could be read.
+        Raises Cut for one that ended at its length before it could be read, and where it must be `whole`, for any.
         """
         limit = self.options.max_tokens or (None if self.options.think else ANSWER_TOKENS)
         options = replace(self.options, **{"max_tokens": limit, **changes})
-        text, done = self._complete(messages, options)
-        try:
-            return parse(text), done.usage
-        except Malformed as error:
-            self._refuse_cut(done, options, error)
-            wrong = str(error)
-        correction = Message("user", (prompt("again", wrong=wrong),))
-        second, again = self._complete([*messages, Message("assistant", (text,)), correction], options)
-        try:
-            return parse(second), done.usage + again.usage
-        except Malformed as error:
-            self._refuse_cut(again, options, error)
-            raise Misunderstood(
-                f"the {self.engine.name} engine's reply cannot be read, {error}: {second[:BEGINNING]!r}"
-            ) from error
+        asked, spent = list(messages), Usage()
+        for last in (False, True):
+            text, done = self._complete(asked, options)
+            spent = spent + done.usage
+            try:
+                if whole and done.finish == "length":
+                    raise self._cut(options)
+                return parse(text), spent
+            except Malformed as error:
+                if done.finish == "length":
+                    raise self._cut(options) from error
+                if last:
+                    raise Misunderstood(
+                        f"the {self.engine.name} engine's reply cannot be read, {error}: {text[:BEGINNING]!r}"
+                    ) from error
+                wrong = Message("user", (prompt("again", wrong=str(error)),))
+                asked = [*asked, Message("assistant", (text,)), wrong]
+        raise AssertionError("the second reply is returned or raised")
 
     def _complete(self, messages: Sequence[Message], options: Options) -> tuple[str, Done]:
         """The whole answer, thinking left out, and how it ended."""
@@ -77,10 +86,8 @@ class Asker:
                 done = event
         return "".join(pieces), done
 
-    def _refuse_cut(self, done: Done, options: Options, error: Malformed) -> None:
-        if done.finish == "length":
-            limit = f" of {options.max_tokens}" if options.max_tokens else ""
-            raise EngineError(
-                f"the {self.engine.name} engine's reply was cut at its limit{limit} tokens",
-                hint="allow more with --max-tokens",
-            ) from error
+    def _cut(self, options: Options) -> Cut:
+        limit = f" of {options.max_tokens} tokens" if options.max_tokens else ""
+        return Cut(
+            f"the {self.engine.name} engine's reply was cut at its limit{limit}", hint="allow more with --max-tokens"
+        )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omni_agent.engines.base import Message
 from omni_agent.errors import Unavailable
-from omni_agent.perception.model.asker import Asker
+from omni_agent.perception.model.asker import Asker, Cut
 from omni_agent.perception.model.material import material
 from omni_agent.perception.model.reply import Malformed, json_object, objects, seconds, string
 from omni_agent.prompts import prompt
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 LONGEST = 20.0  # seconds of a piece: below the encoder's own 30, so that subtitles without word times stay readable
 SEARCH = 12.0  # the last seconds of a piece, where a quiet place is looked for
+SHORTEST = 4.0  # seconds of a piece below which one that cannot be transcribed is not cut again
 STEP = 0.02  # seconds over which loudness is measured
 HUSH = 0.3  # seconds of quiet that make a good cut
 SILENT = 1e-3  # -60 dB: the loudest STEP of a piece in which nobody speaks
 MARGIN = 0.2  # seconds kept on both sides of what is loud enough
 LATE = 1.0  # seconds after a piece's end that a word's time may lie and still be meant
+# As the model card says it is asked to transcribe. A schema would forbid the plain text that it answers with.
+CARD: dict[str, Any] = {"think": False, "temperature": 1.0, "top_k": 1, "top_p": None, "schema": None}
 _NOTHING = re.compile(r"[\[(<]?(?:no speech|silence|inaudible|music|blank(?: audio)?|none)[\])>]?[.]?", re.IGNORECASE)
 
 
@@ -51,9 +54,12 @@ def _transcribed(piece: Sound, asker: Asker, names: str) -> list[Segment]:
     """The segments of one piece, asked for as the model card says: thinking off, one token after the other."""
     expected = prompt("transcribe-names", names=material(names)) if names.strip() else ""
     message = Message("user", (piece, f"{prompt('transcribe')}\n{expected}".strip()))
-    text, words = asker.ask(
-        [message], partial(_parsed, piece=piece), think=False, temperature=1.0, top_k=1, top_p=None, schema=None
-    )[0]
+    try:
+        (text, words), _ = asker.ask([message], partial(_parsed, piece=piece), whole=True, **CARD)
+    except Cut:  # it went round in circles; less at once breaks the circle
+        if piece.duration < SHORTEST:
+            return [Segment(0, piece.start, piece.end, "[inaudible]")]
+        return [segment for half in pieces(piece, piece.duration / 2) for segment in _transcribed(half, asker, names)]
     if words:
         return [_segment(sentence) for sentence in _sentences(words)]
     return [Segment(0, piece.start, piece.end, text)] if text else []
@@ -62,17 +68,17 @@ def _transcribed(piece: Sound, asker: Asker, names: str) -> list[Segment]:
 # --- cutting ----------------------------------------------------------------------------------------------------------
 
 
-def pieces(sound: Sound) -> Iterator[Sound]:
-    """The parts of a sound in which something can be heard, each at most LONGEST, without the silence around them."""
+def pieces(sound: Sound, longest: float = LONGEST) -> Iterator[Sound]:
+    """The parts of a sound in which something can be heard, at most `longest` each, without the silence around them."""
     import numpy as np
 
     loudness = _loudness(sound)
     step = round(STEP * sound.rate)
-    first, most, width = 0, round(LONGEST / STEP), round(HUSH / STEP)
+    first, most, width = 0, round(longest / STEP), round(HUSH / STEP)
     while first < len(loudness):
         last = len(loudness)
         if last - first > most:
-            begin = first + most - round(SEARCH / STEP)
+            begin = first + most - min(most // 2, round(SEARCH / STEP))
             quiet = np.convolve(loudness[begin : first + most], np.ones(width), mode="valid")
             last = begin + int(quiet.argmin()) + width // 2
         loud = np.flatnonzero(loudness[first:last] > SILENT)
