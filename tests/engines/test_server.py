@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import socket
+import subprocess
 import sys
 import wave
 from collections.abc import Callable, Iterator
@@ -377,3 +379,36 @@ def test_a_tool_asks_the_server_that_the_settings_name(
     finding = next(finding for finding in doctor().findings if finding.part == "engine server")
     assert finding.ok and "omni at 127.0.0.1:" in finding.detail and "word" not in finding.detail
     assert KEY not in finding.detail
+
+
+def test_from_the_command_line_the_result_is_on_stdout_and_the_key_nowhere(
+    serve: Any, chat: Any, examples: Any, tmp_path: Any
+) -> None:
+    row = "Robbery 102.1 25.5 76.6 90.0 22.9 67.1 12.1 2.5 9.5"
+    quotes = [{"page": "p1", "text": row}]
+    found = {"found": True, "answer": "12.1 thousand", "quotes": quotes, "confidence": 1, "reason": ""}
+    answers = [chat.said(json.dumps(found)), chat.failed(401, {"error": {"message": f"Bad key {KEY}"}})]
+    waiting = iter(answers)
+    server = serve(lambda request: next(waiting))
+    named = {"OMNI_BASE_URL": server.url, "OMNI_API_KEY": KEY, "OMNI_MODEL": "omni"}
+    command = [
+        sys.executable,
+        "-m",
+        "omni_agent",
+        "ask",
+        "--engine",
+        "server",
+        str(examples / "report.pdf"),
+        "How many?",
+    ]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=os.environ | named, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+
+    done = run()
+    assert done.returncode == 0 and done.stdout.startswith("12.1 thousand") and "(verified)" in done.stdout, done.stderr
+    refused = run()
+    assert refused.returncode == 5 and refused.stdout == "" and "OMNI_API_KEY" in refused.stderr
+    assert "Traceback" not in refused.stderr and KEY not in done.stdout + done.stderr + refused.stderr
