@@ -7,6 +7,7 @@ another; a step that turns out not to be needed is dropped with the rest of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +16,12 @@ from torch import Tensor
 
 from omni_agent.errors import EngineError, UsageError
 from omni_agent.runtime.cache import Cache
+from omni_agent.runtime.layout import Prompt, of_text
 from omni_agent.runtime.memory import memory_to
-from omni_agent.runtime.model import LanguageModel
+from omni_agent.runtime.model import PREFILL_CHUNK, LanguageModel
 from omni_agent.runtime.sampling import Sampler, Sampling
+from omni_agent.runtime.segments import segments
+from omni_agent.runtime.snapshots import Snapshots
 from omni_agent.runtime.thinking import Watch
 
 Step = Callable[[Tensor], Tensor]
@@ -40,16 +44,25 @@ class End:
     prompt: int
     thought: int
     answer: int
+    restored: int = 0  # tokens of the prompt that were not computed again
 
 
 class Generator:
     """A model with its cache and its way of stepping. One sequence at a time; the memory is taken once, at the start.
 
-    `graph` captures the step as a CUDA graph (the default on a GPU).
+    `graph` captures the step as a CUDA graph (the default on a GPU). `snapshots` keep prompts' states for later ones.
     """
 
-    def __init__(self, model: LanguageModel, context: int, *, graph: bool | None = None) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: LanguageModel,
+        context: int,
+        *,
+        graph: bool | None = None,
+        snapshots: Snapshots | None = None,
+        chunk: int = PREFILL_CHUNK,
+    ) -> None:
+        self.model, self.snapshots, self.chunk = model, snapshots, chunk
         self.context = min(context, model.config.max_positions)
         with memory_to("set up the cache"):
             self.cache: Cache = model.new_cache(1, self.context)
@@ -65,21 +78,47 @@ class Generator:
 
     def stream(
         self,
-        prompt: list[int] | Tensor,
+        prompt: list[int] | Tensor | Prompt,
         *,
         sampling: Sampling,
         max_tokens: int,
         ends: frozenset[int],
         watch: Watch | None = None,
+        keep: bool = True,
     ) -> Iterator[Token | End]:
-        """Continue `prompt`, ids or embeddings [T, hidden], by at most `max_tokens` tokens; end ids are not yielded.
+        """Continue `prompt` by at most `max_tokens` tokens; end ids are not yielded.
+
+        The prompt is ids, a `Prompt`, or embeddings [T, hidden], of which nothing can be kept. `keep` False: nothing of
+        this one is kept, nor looked for. Tokens and logits are the same bits either way.
 
         Closing the iterator cancels and forgets the sequence. Raises EngineError when the prompt leaves no room in
         the context or the device runs out of memory; the generator stays usable.
         """
+        if max_tokens < 1:
+            raise UsageError(f"nothing to do: {max_tokens} new tokens")
+        with self._sequence(prompt, "answer"):
+            logits, restored = self._prefill(prompt, keep)
+            sampler = Sampler(sampling, self.model.device)
+            yield from self._decode(logits, len(prompt), restored, sampler, max_tokens, ends, watch)
+
+    def prepare(self, prompt: Prompt) -> int:
+        """Compute and keep `prompt` up to its last declared cut, for prompts that will begin with it; how far that is.
+
+        After an answer: the conversation with that answer and an empty next turn, so that the next question finds all
+        of it done. Raises like `stream`.
+        """
+        if self.snapshots is None or not prompt.cuts:
+            return 0
+        with self._sequence(prompt, "prepare the next question"):
+            self._prefill(prompt, True, prompt.cuts[-1])
+        return prompt.cuts[-1]
+
+    @contextmanager
+    def _sequence(self, prompt: list[int] | Tensor | Prompt, what: str) -> Iterator[None]:
+        """The generator's one sequence, from an empty cache to an empty cache."""
         size = len(prompt)
-        if max_tokens < 1 or size < 1:
-            raise UsageError(f"nothing to do: {size} prompt tokens, {max_tokens} new ones")
+        if size < 1:
+            raise UsageError("nothing to do: the prompt is empty")
         if size >= self.context:
             raise EngineError(
                 f"the prompt has {size} tokens, the context holds {self.context}", hint="ask about less at a time"
@@ -88,24 +127,45 @@ class Generator:
             raise EngineError("this model is already answering; one sequence at a time")
         self._busy = True
         try:
-            with memory_to("answer"):
-                yield from self._decode(prompt, Sampler(sampling, self.model.device), max_tokens, ends, watch)
+            with memory_to(what):
+                yield
         finally:
             self.cache.clear(0)
             self._busy = False
 
     @torch.inference_mode()
-    def _prefill(self, prompt: list[int] | Tensor) -> Tensor:
-        if not isinstance(prompt, Tensor):
-            prompt = self.model.embed(torch.tensor(prompt, device=self.model.device))
-        return self.model.prefill(prompt, self.cache)[None]
+    def _prefill(self, prompt: list[int] | Tensor | Prompt, keep: bool, until: int | None = None) -> tuple[Tensor, int]:
+        """The logits [1, vocab] after the prompt, or after `until` tokens of it, and how many tokens were restored."""
+        if isinstance(prompt, Tensor):
+            return self.model.prefill(prompt, self.cache, chunk=self.chunk)[None], 0
+        if not isinstance(prompt, Prompt):
+            prompt = of_text(prompt, self.model.device)
+        kept = self.snapshots if keep else None
+        path = segments(prompt, self.chunk, kept.root if kept else "")
+        start = kept.restore(path, self.cache) if kept else 0
+        embedded = prompt.embedded(self.model.embed, start)
+        logits = embedded.new_empty(0)
+        for segment in path:
+            if start <= segment.start < (until or len(prompt)):
+                part = embedded[segment.start - start : segment.end - start]
+                logits = self.model.prefill(part, self.cache, chunk=self.chunk)
+                if kept:
+                    kept.keep(segment, path, self.cache)
+        return logits[None], start
 
     def _decode(
-        self, prompt: list[int] | Tensor, sampler: Sampler, max_tokens: int, ends: frozenset[int], watch: Watch | None
+        self,
+        logits: Tensor,
+        size: int,
+        restored: int,
+        sampler: Sampler,
+        max_tokens: int,
+        ends: frozenset[int],
+        watch: Watch | None,
     ) -> Iterator[Token | End]:
-        size, thought, answer = len(prompt), 0, 0
+        thought, answer = 0, 0
         limit = min(max_tokens, self.context - size)
-        chosen = sampler(self._prefill(prompt))
+        chosen = sampler(logits)
         while thought + answer < limit:
             ahead = None
             if not (watch and watch.attentive) and thought + answer + 1 < limit:
@@ -115,7 +175,7 @@ class Generator:
             if watch is not None:
                 token = watch.next(token)
             if token in ends:
-                yield End("stop", size, thought, answer)
+                yield End("stop", size, thought, answer, restored)
                 return
             thought, answer = thought + inside, answer + (not inside)
             yield Token(token, inside)
@@ -123,7 +183,7 @@ class Generator:
                 ahead = self._advance(torch.full_like(chosen, token), sampler)
             if ahead is not None:
                 chosen = ahead
-        yield End("length", size, thought, answer)
+        yield End("length", size, thought, answer, restored)
 
     @torch.inference_mode()
     def _advance(self, token: Tensor, sampler: Sampler) -> Tensor:

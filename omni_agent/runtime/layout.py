@@ -17,52 +17,94 @@ from typing import NamedTuple
 import torch
 
 from omni_agent.errors import EngineError
+from omni_agent.runtime.segments import declared_cuts
 from omni_agent.runtime.tokenizer import SpecialIds, Tokenizer
 
 
 class Vectors(NamedTuple):
-    """Encoded tokens [n, hidden] and the placeholder id that stands for each."""
+    """Encoded tokens [n, hidden] and the placeholder id that stands for each.
+
+    `key` names their content: equal keys mean equal vectors (see `encoder_cache`). Without one a kept prompt is
+    recognised by the vectors themselves, which costs a look at every byte of them.
+    """
 
     placeholder: int
     values: torch.Tensor
+    key: str = ""
 
 
-Piece = Sequence[int] | Vectors
+class Cut(NamedTuple):
+    """A place at which a prompt's state may be kept, put in by whoever knows that much will be asked again up to it."""
 
 
-def picture(tokens: torch.Tensor, ids: SpecialIds) -> list[Piece]:
+CUT = Cut()
+
+Piece = Sequence[int] | Vectors | Cut
+
+
+def picture(tokens: torch.Tensor, ids: SpecialIds, key: str = "") -> list[Piece]:
     """A picture's tokens [n, hidden] between their marks."""
-    return [[ids.image_start], Vectors(ids.image, tokens), [ids.image_end]]
+    return [[ids.image_start], Vectors(ids.image, tokens, key), [ids.image_end]]
 
 
-def video(tubelets: Sequence[torch.Tensor], captions: Sequence[Sequence[int]], ids: SpecialIds) -> list[Piece]:
-    """A video's tubelets, each after its caption's ids; a tubelet of which nothing was kept keeps caption and marks."""
+def video(
+    tubelets: Sequence[torch.Tensor], captions: Sequence[Sequence[int]], ids: SpecialIds, key: str = ""
+) -> list[Piece]:
+    """A video's tubelets, each after its caption's ids; a tubelet of which nothing was kept keeps caption and marks.
+
+    `key` names the video together with the share of it that was left out.
+    """
     assert len(tubelets) == len(captions), f"{len(tubelets)} tubelets, {len(captions)} captions"
-    return [piece for tokens, text in zip(tubelets, captions, strict=True) for piece in (text, *picture(tokens, ids))]
+    keys = [f"{key}/{number}" if key else "" for number in range(len(tubelets))]
+    told = zip(tubelets, captions, keys, strict=True)
+    return [piece for tokens, text, name in told for piece in (text, *picture(tokens, ids, name))]
 
 
-def sound(tokens: torch.Tensor, ids: SpecialIds) -> list[Piece]:
+def sound(tokens: torch.Tensor, ids: SpecialIds, key: str = "") -> list[Piece]:
     """A recording's tokens [n, hidden] between their marks; the sound of a video goes right after `video`."""
-    return [[ids.sound_start], Vectors(ids.sound, tokens), [ids.sound_end]]
+    return [[ids.sound_start], Vectors(ids.sound, tokens, key), [ids.sound_end]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A medium's vectors in the sequence: `count` of them from `start`, named by `key` or, without one, by nothing."""
+
+    start: int
+    count: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """ids int64 [N] with placeholders; `values` [M, hidden] replace the embeddings at `places` int64 [M], ascending."""
+    """ids int64 [N] with placeholders; `values` [M, hidden] replace the embeddings at `places` int64 [M], ascending.
+
+    `runs` name the media in order, `cuts` are the positions at which prefill always stops (see `segments`).
+    """
 
     ids: torch.Tensor
     places: torch.Tensor
     values: torch.Tensor
+    runs: tuple[Run, ...] = ()
+    cuts: tuple[int, ...] = ()
 
-    def embedded(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """[N, hidden], given the model's own `embed(ids)`."""
-        hidden = embed(self.ids)
-        if not len(self.places):
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def embedded(self, embed: Callable[[torch.Tensor], torch.Tensor], start: int = 0) -> torch.Tensor:
+        """[N - start, hidden] from position `start` on, given the model's own `embed(ids)`."""
+        hidden = embed(self.ids[start:])
+        first = int(torch.searchsorted(self.places, start))
+        places, values = self.places[first:] - start, self.values[first:]
+        if not len(places):
             return hidden
-        assert self.values.shape[1] == hidden.shape[1], (
-            f"{self.values.shape[1]} wide media, {hidden.shape[1]} wide text"
-        )
-        return hidden.index_copy(0, self.places, self.values.to(hidden.dtype))
+        assert values.shape[1] == hidden.shape[1], f"{values.shape[1]} wide media, {hidden.shape[1]} wide text"
+        return hidden.index_copy(0, places, values.to(hidden.dtype))
+
+
+def of_text(ids: Sequence[int], device: torch.device | str = "cpu") -> Prompt:
+    """A prompt of token ids alone, cut nowhere but at the prefill's own chunks."""
+    nowhere = torch.empty(0, dtype=torch.long, device=device)
+    return Prompt(torch.tensor(ids, dtype=torch.long, device=device), nowhere, torch.empty(0, 0, device=device))
 
 
 def assemble(pieces: Iterable[Piece], ids: SpecialIds, device: torch.device | str = "cpu") -> Prompt:
@@ -73,8 +115,13 @@ def assemble(pieces: Iterable[Piece], ids: SpecialIds, device: torch.device | st
     sequence: list[int] = []
     places: list[int] = []
     values: list[torch.Tensor] = []
+    runs: list[Run] = []
+    marked: list[int] = []
     for piece in pieces:
-        if isinstance(piece, Vectors):
+        if isinstance(piece, Cut):
+            marked.append(len(sequence))
+        elif isinstance(piece, Vectors):
+            runs.append(Run(len(sequence), len(piece.values), piece.key))
             places += range(len(sequence), len(sequence) + len(piece.values))
             sequence += [piece.placeholder] * len(piece.values)
             values.append(piece.values)
@@ -84,7 +131,13 @@ def assemble(pieces: Iterable[Piece], ids: SpecialIds, device: torch.device | st
             sequence += piece
     joined = torch.cat([part.to(device) for part in values]) if values else torch.empty(0, 0, device=device)
     assert len(joined) == len(places), f"{len(joined)} vectors for {len(places)} places"
-    return Prompt(torch.tensor(sequence, device=device), torch.tensor(places, dtype=torch.long, device=device), joined)
+    return Prompt(
+        torch.tensor(sequence, dtype=torch.long, device=device),
+        torch.tensor(places, dtype=torch.long, device=device),
+        joined,
+        tuple(runs),
+        declared_cuts(sequence, ids, marked),
+    )
 
 
 OPEN, CLOSE = (

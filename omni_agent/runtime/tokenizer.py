@@ -44,6 +44,7 @@ class SpecialIds:
     sound: int
     sound_start: int
     sound_end: int
+    user: tuple[int, ...] = ()  # the word after `turn_start` where a user's turn begins; it may be several ids
 
 
 class Tokenizer:
@@ -66,7 +67,8 @@ class Tokenizer:
             raise CheckpointError(
                 f"{folder / 'tokenizer.json'} knows {self.vocab_size} tokens, the model {config.text.vocab_size}"
             )
-        self.special = SpecialIds(**{name: self._one(text, folder) for name, text in SPECIALS.items()})
+        special = {name: self._one(text, folder) for name, text in SPECIALS.items()}
+        self.special = SpecialIds(**special, user=tuple(self.encode("user")))
         for key, meant, found in (
             ("img_context_token_id", config.image_token, self.special.image),
             ("sound_context_token_id", config.sound_token, self.special.sound),

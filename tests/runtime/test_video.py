@@ -120,7 +120,7 @@ def test_whole_layouts_as_vllm_writes_them() -> None:
     """Ids of one letter each; vLLM's text has < and > for the marks and # for a placeholder."""
     names = ("image", "image_start", "image_end", "sound", "sound_start", "sound_end")
     others = dict.fromkeys(("turn_start", "turn_end", "think", "end_think"), 0)
-    ids = SpecialIds(**dict(zip(names, map(ord, "#<>@[]"), strict=True)), **others)
+    ids = SpecialIds(**dict(zip(names, map(ord, "#<>@[]"), strict=True)), **others, user=())
     assert len(VECTORS["layouts"]) == 4
     for case in VECTORS["layouts"]:
         texts = video.captions(case["indices"], case["fps"], VISION)

@@ -1,0 +1,74 @@
+"""A prompt's state at its cuts, kept and put back: keys and values segment by segment, the Mamba blocks' state whole.
+
+What a place of a prompt needs is spread over several blobs, so that prompts with a common beginning share them: the
+keys and values of each segment under the segment's name, and at a cut the convolution's ring and the fp32 state.
+`segments` says why what is put back equals what would be computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from omni_agent.runtime.cache import Cache
+from omni_agent.runtime.segments import Segment
+from omni_agent.runtime.tiers import Tiers
+
+
+class Snapshots:
+    """Kept states of prompts. `root` names what they depend on beside the prompt (see `identity`)."""
+
+    def __init__(self, tiers: Tiers, root: str) -> None:
+        self.tiers, self.root = tiers, root
+
+    @torch.inference_mode()
+    def restore(self, path: Sequence[Segment], cache: Cache, slot: int = 0) -> int:
+        """Put the longest kept beginning of `path` into an empty slot and return its length in tokens.
+
+        The last segment is never put back: the answer's first token comes from computing it.
+        """
+        for count in range(len(path) - 1, 0, -1):
+            names = [_state(path[count - 1]), *(_keys(segment) for segment in reversed(path[:count]))]
+            if all(name in self.tiers for name in names) and self._put_back(path[:count], names, cache, slot):
+                return path[count - 1].end
+        return 0
+
+    def _put_back(self, path: Sequence[Segment], names: Sequence[str], cache: Cache, slot: int) -> bool:
+        """False where a blob turned out to be gone or damaged; the slot then still counts as empty.
+
+        The beginning comes last, as the most recently used: it is of use to the most prompts.
+        """
+        state, *kept = self.tiers.fetch(names)
+        if state is None or any(blob is None for blob in kept):
+            return False
+        for segment, blob in zip(reversed(path), kept, strict=True):
+            assert blob is not None
+            cache.keys[:, slot, :, segment.start : segment.end] = blob["keys"]
+            cache.values[:, slot, :, segment.start : segment.end] = blob["values"]
+        cache.conv[:, slot] = state["conv"]
+        cache.state[:, slot] = state["state"]
+        cache.advance(slot, path[-1].end)
+        return True
+
+    @torch.inference_mode()
+    def keep(self, segment: Segment, path: Sequence[Segment], cache: Cache, slot: int = 0) -> None:
+        """Keep what `segment`, just computed in `slot`, left there, as far as `path` has a use for it."""
+        if not any(later.kept for later in path if later.end >= segment.end):
+            return
+        if _keys(segment) not in self.tiers:
+            rows = slice(segment.start, segment.end)
+            keys, values = cache.keys[:, slot, :, rows], cache.values[:, slot, :, rows]
+            self.tiers.put(_keys(segment), {"keys": keys.clone(), "values": values.clone()})
+        if segment.kept and _state(segment) not in self.tiers:
+            self.tiers.put(
+                _state(segment), {"conv": cache.conv[:, slot].clone(), "state": cache.state[:, slot].clone()}
+            )
+
+
+def _keys(segment: Segment) -> str:
+    return f"keys-{segment.key}"
+
+
+def _state(segment: Segment) -> str:
+    return f"state-{segment.key}"
