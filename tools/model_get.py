@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from omni_agent.engines.local import REPOSITORY
 from omni_agent.errors import CheckpointError, MissingExtra, OmniError, Unavailable, UsageError
 from omni_agent.settings import load
 from omni_agent.types import Progress, no_progress
@@ -22,7 +23,6 @@ from omni_agent.types import Progress, no_progress
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-REPOSITORY = "nvidia/Nemotron-3-Nano-Omni-30B-A3B-Reasoning-BF16"
 WANTED = (".safetensors", ".json", ".jinja")  # at the top of the repository; no .py, no .bin, no samples
 AGAIN = "the same command goes on from there"
 

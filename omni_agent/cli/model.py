@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omni_agent.cli.options import Json, Quiet
 from omni_agent.cli.output import bars, emit, emit_json, note
 from omni_agent.errors import Unavailable
+
+if TYPE_CHECKING:
+    from omni_agent.tools.model_check import CheckResult
 
 model = typer.Typer(
     help="The full model's checkpoint: download it, verify it, say what it needs, ask it questions.",
@@ -31,8 +34,8 @@ def get(
 
     Only safetensors, JSON and the chat template are fetched, never code. What is complete is not fetched again.
     """
+    from omni_agent.engines.local import REPOSITORY
     from omni_agent.settings import config_file
-    from omni_agent.tools.model_get import REPOSITORY
     from omni_agent.tools.model_get import get as download
 
     with bars(quiet) as progress:
@@ -48,7 +51,8 @@ def get(
 
 
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="[PATH]", help="The checkpoint's folder; default: the setting model_path.")
+    Path | None,
+    typer.Argument(metavar="[PATH]", help="Its folder; default: the setting model_path, then the cache."),
 ]
 
 
@@ -105,13 +109,59 @@ def info(path: Folder = None, json: Json = False) -> int:
     return 0
 
 
+@model.command()
+def check(
+    path: Folder = None,
+    every: Annotated[bool, typer.Option("--all", help="Also what is as expected.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Run on the processor: for small checkpoints.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Say what omni assumes about a checkpoint beside what its files say, then ask it ten questions with known answers.
+
+    Exit 1: something is contradicted or answered wrong. Exit 5: the model cannot be asked on this machine.
+    """
+    from omni_agent.tools.model_check import check as look
+
+    with bars(quiet) as progress:
+        result = look(_folder(path), device="cpu" if cpu else "cuda", progress=progress)
+    if json:
+        emit_json(result)
+    else:
+        _show_check(result, every)
+    if result.not_asked and not quiet:
+        note(f"omni: the model was not asked: {result.not_asked}" + (f"\n      {result.hint}" if result.hint else ""))
+    return 5 if result.not_asked else 0 if result.ok else 1
+
+
+def _show_check(result: CheckResult, every: bool) -> None:
+    confirmed = sum(row.ok is True for row in result.assumptions)
+    for row in result.assumptions:
+        if every or not row.ok:
+            emit(f"{_MARKS[row.ok]} {row.key}\n      files: {row.says}\n      omni:  {row.does}")
+    emit(f"{confirmed} of {len(result.assumptions)} assumptions are confirmed by the files")
+    for answer in result.answers:
+        told = f"{answer.said!r}" if answer.said else "nothing"
+        wrong = f"; {answer.wrong}" if answer.wrong else ""
+        emit(
+            f"{_MARKS[answer.ok]} {answer.question}: "
+            + (f"not asked: {answer.wrong}" if answer.ok is None else told + wrong)
+        )
+        if answer.points_to:
+            emit(f"      look at {answer.points_to}")
+    if result.answers:
+        right, asked = (sum(answer.ok in kinds for answer in result.answers) for kinds in ((True,), (True, False)))
+        emit(f"{right} of {asked} questions answered right")
+
+
 _MARKS = {True: "ok ", False: "!! ", None: "-- "}
 
 
 def _folder(path: Path | None) -> Path:
+    from omni_agent.engines.local import downloaded
     from omni_agent.settings import load
 
-    folder = path or load().model_path
+    folder = path or load().model_path or downloaded()
     if folder is None:
         raise Unavailable("no checkpoint was named", hint="omni model get downloads one; the setting is model_path")
     return folder

@@ -193,14 +193,14 @@ def check(model_path: Path | None = None, device: Literal["cuda", "cpu"] = "cuda
         cards()
     if any(find_spec(name) is None for name in ("torch", "transformers", "safetensors")):
         raise MissingExtra("gpu", "the full model")
-    folder = model_path or _downloaded()
+    folder = model_path or downloaded()
     if folder is None or not (folder / "config.json").is_file():
         where = f"{folder} holds no checkpoint" if folder else "the full model's weights are not on this machine"
         raise Unavailable(where, hint="omni model get downloads them (66 GB); the setting 'model_path' names a folder")
     return folder
 
 
-def _downloaded() -> Path | None:
+def downloaded() -> Path | None:
     """The released checkpoint's folder in the Hugging Face cache, if it is there."""
     if find_spec("huggingface_hub") is None:
         return None

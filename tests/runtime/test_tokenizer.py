@@ -185,6 +185,21 @@ def test_a_template_that_writes_without_end_is_stopped(tmp_path: Path) -> None:
         made.render()
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{{ raise_exception('a system message must come first') }}", "a system message must come first"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError: division by zero"),
+        ("{{ messages[0].role.nothing.more }}", "has no attribute 'nothing'"),
+        ("{{ ''.__class__.__mro__ }}", "SecurityError"),
+    ],
+)
+def test_what_a_template_complains_about_is_told(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        template(tmp_path, text).render(messages=[{"role": "user", "content": "x"}])
+    assert words in str(caught.value)
+
+
 def test_a_template_works_again_after_a_failure(tmp_path: Path) -> None:
     made = template(tmp_path, "{% if bad %}{{ 'a' * 10 ** 12 }}{% endif %}hello {{ name }}")
     for _ in range(2):
