@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +20,9 @@ from hypothesis import settings
 
 settings.register_profile("omni", deadline=None)  # nothing here is timed: the machine may be busy
 settings.load_profile("omni")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # handed down by a shell's background: Ctrl-C would do nothing
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +76,57 @@ def require() -> Callable[..., None]:
 def examples() -> Path:
     """The shipped example files."""
     return Path(__file__).parent.parent / "examples"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command did on a terminal: its exit code, what the terminal showed (stderr), what went to stdout."""
+
+    code: int
+    shown: str
+    out: str
+
+
+Terminal = Callable[..., Session]
+
+
+@pytest.fixture
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """`terminal("ask", "a.pdf", "…", answers=[("Password: ", "secret\\n")])`: omni with stdin and stderr on a terminal.
+
+    Each answer is typed when its prompt has appeared; "\\x03" is Ctrl-C. stdout is a file, as in `omni … > file`.
+    """
+
+    def run(*arguments: str, answers: Sequence[tuple[str, str]] = (), cwd: Path, **environment: str) -> Session:
+        ours, theirs = pty.openpty()
+        waiting, shown, result = list(answers), b"", tmp_path_factory.mktemp("terminal") / "stdout"
+        with result.open("wb") as stdout:
+            running = subprocess.Popen(
+                # setsid makes the terminal the one that Ctrl-C and getpass belong to, once it is opened
+                [sys.executable, "-c", "import fcntl, runpy, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+                 "runpy.run_module('omni_agent', run_name='__main__', alter_sys=True)", *arguments],
+                stdin=theirs, stdout=stdout, stderr=theirs, cwd=cwd, start_new_session=True,
+                env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
+            )  # fmt: skip
+        os.close(theirs)
+        end = time.monotonic() + 280
+        while time.monotonic() < end:
+            if not select.select([ours], [], [], 0.2)[0]:
+                continue
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the other side is closed
+                break
+            if waiting and waiting[0][0].encode() in shown:
+                os.write(ours, waiting.pop(0)[1].encode())
+        os.close(ours)
+        if running.poll() is None and time.monotonic() >= end:
+            running.kill()
+        code = running.wait(20)
+        assert not waiting, f"never asked {waiting[0][0]!r}: {shown!r}"
+        return Session(code, shown.decode(errors="replace"), result.read_text(encoding="utf-8"))
+
+    return run
 
 
 Film = Callable[..., Path]

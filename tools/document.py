@@ -1,7 +1,8 @@
 """Documents as pages that are read when they are asked for: PDFs, pictures, and what can be laid out like a PDF.
 
 For each page the text layer is used where it is sound; else the page's picture is read. What was read from a picture is
-kept by content, so a long scan that is interrupted goes on where it stopped.
+kept by content, so a long scan that is interrupted goes on where it stopped. Nothing is kept of a document that a
+password locks: its text would lie open in the cache.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def open_document(
             raise UsageError(f"{shown} has {pdf.pages:,} pages", hint="name those to read, for example --pages 1-500")
         chosen = page_numbers(pages, pdf.pages, shown)
         unread = []
-        printed = [_Printed(name, n, perception, keep, unread, pdf) for n in chosen]
+        printed = [_Printed(name, n, perception, None if pdf.locked else keep, unread, pdf) for n in chosen]
         yield Document(name, printed, _warnings(pdf, kind), unread)
 
 
@@ -136,12 +137,15 @@ def _warnings(pdf: Pdf, kind: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _Remembered(ABC):
-    """A page that is read once. One that cannot be read has no lines, is told in `unread`, and costs only itself."""
+    """A page that is read once. One that cannot be read has no lines, is told in `unread`, and costs only itself.
+
+    `fingerprint` is what the words read on its picture are kept under; None: they are not kept.
+    """
 
     file: str
     number: int
     perception: Perception
-    fingerprint: str
+    fingerprint: str | None
     unread: list[MediaError]
     _lines: tuple[Line, ...] | None = field(default=None, init=False)
 
@@ -198,8 +202,10 @@ class _Painted(_Remembered):
         return image.load(self.path, self.shown, frame=self.number - 1)
 
 
-def _read(page: Page, perception: Perception, fingerprint: str) -> tuple[Line, ...]:
+def _read(page: Page, perception: Perception, fingerprint: str | None) -> tuple[Line, ...]:
     """What perception reads on a page's picture, from the cache where it was read before."""
+    if fingerprint is None:
+        return perception.read(page.picture(SCAN_DPI))
     key = (fingerprint, page.number, SCAN_DPI, perception.name)
     kept = cache.get("page", *key)
     if kept is not None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STRETCH = 120.0  # seconds heard at once: what an interruption can lose
 SEARCH = 30.0  # the last seconds of a stretch, where a quiet place is looked for
 HUSH = 0.4  # seconds of quiet that make a good cut
+SPEAKER_HOURS = 8.0  # voices are told apart over the whole recording at once: 230 MB an hour
 SILENCE = 1e-4  # peak amplitude of a silent file with dither (3 steps of 16 bits); nothing is heard in less
 
 
@@ -101,6 +102,7 @@ class _Job:
         self._perception, self._track, self._prompt = perception, track, prompt
         self._language = language
         self._segments: list[Segment] = []
+        self._warnings: list[str] = []
         self._began = time.perf_counter()
         self._timings = {"reused_s": 0.0}
         self._file = cache.fingerprint(track.path)
@@ -134,8 +136,11 @@ class _Job:
         return heard.segments, heard.language
 
     def label(self, progress: Progress) -> list[str]:
-        """One speaker a segment, told apart over the whole recording."""
+        """One speaker a segment, told apart over the whole recording; none where that is too long."""
         if not self._segments:
+            return []
+        if self._track.length > SPEAKER_HOURS * 3600:
+            self._warnings.append(f"speakers are told apart in at most {SPEAKER_HOURS:.0f} hours; they are left out")
             return []
         progress("telling voices apart", 0, None)
         began = time.perf_counter()
@@ -152,7 +157,7 @@ class _Job:
             replace(segment, speaker=name)
             for segment, name in zip(self._segments, speakers or [None] * len(self._segments), strict=True)
         )
-        warnings = [self._track.damage] if self._track.damage else []
+        warnings = [*filter(None, [self._track.damage]), *self._warnings]
         if speakers:
             warnings.append("speaker labels are approximate")
         minutes = summary(segments) if summary is not None else None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omni_agent.errors import MediaError, UsageError
+from omni_agent.errors import MediaError, OmniError, UsageError
 from omni_agent.media import image, video
 from omni_agent.media.files import opened, write
 from omni_agent.perception.base import Perception
@@ -28,8 +28,9 @@ FRAME_SIDE = 4096  # a saved frame is not scaled down below this
 
 @dataclass(frozen=True, slots=True)
 class WatchedMoment:
-    """A stretch of the video that bears on the answer, in seconds; `frame` is the picture saved of it, None where no
-    folder was named; `seen` and `said` are quotes, empty where there is nothing."""
+    """A stretch of the video that bears on the answer, in seconds. `frame` is the picture saved of it, None where no
+    folder was named or it could not be saved (a warning says why). `seen` and `said` are quotes, empty where there is
+    nothing."""
 
     start: float
     end: float
@@ -84,7 +85,7 @@ def watch(
         viewing = perception.look(clip, question, segments, memory=memory, progress=progress)
         timings["look_s"] = time.perf_counter() - began - timings["hear_s"]
         stem = "frame" if str(source) == "-" else path.stem
-        moments = tuple(_watched(moment, clip, frames_dir, stem) for moment in viewing.moments)
+        moments = tuple(_watched(moment, clip, frames_dir, stem, warnings) for moment in viewing.moments)
         timings["total_s"] = time.perf_counter() - began
     return WatchResult(
         found=viewing.found,
@@ -133,11 +134,17 @@ def _heard(clip: video.Video, perception: Perception, progress: Progress, warnin
     return result.segments
 
 
-def _watched(moment: Moment, clip: video.Video, folder: str | Path | None, stem: str) -> WatchedMoment:
+def _watched(
+    moment: Moment, clip: video.Video, folder: str | Path | None, stem: str, warnings: list[str]
+) -> WatchedMoment:
+    """The moment with its picture saved; one that cannot be saved is a warning: the answer is worth more."""
     saved: str | None = None
     frame = next(clip.frames(every=1.0, max_side=FRAME_SIDE, start=moment.at), None) if folder is not None else None
     if folder is not None and frame is not None:
-        name = f"{stem}-{timestamp(moment.at).replace(':', '-')}.{int(moment.at * 10) % 10}.png"
-        write(Path(folder, name), image.png(frame.picture))
-        saved = str(Path(folder, name))
+        path = Path(folder, f"{stem}-{timestamp(moment.at).replace(':', '-')}.{int(moment.at * 10) % 10}.png")
+        try:
+            write(path, image.png(frame.picture))
+            saved = str(path)
+        except OmniError as error:
+            warnings.append(str(error))
     return WatchedMoment(moment.start, moment.end, saved, printable(moment.seen), printable(moment.said))

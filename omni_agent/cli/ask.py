@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omni_agent.cli.options import Engine, Json, Quiet, chosen
-from omni_agent.cli.output import bars, clean, emit, emit_json, note
+from omni_agent.cli.output import bars, clean, emit, emit_json, note, on_terminal
 from omni_agent.errors import OmniError, PasswordError, UsageError
-from omni_agent.types import Progress
 
 if TYPE_CHECKING:
     from omni_agent.perception.base import Perception
@@ -54,14 +52,13 @@ def ask(
     if not question.strip():
         raise UsageError("the question is empty", hint=EXAMPLE)
     perception = chosen(engine, quiet)
-    call = _Call(question, pages, pdf_password or os.environ.get("OMNI_PDF_PASSWORD"), highlight, perception)
+    call = _Call(question, pages, pdf_password or os.environ.get("OMNI_PDF_PASSWORD"), highlight, perception, quiet)
     try:
-        with bars(quiet) as progress:
-            if each:
-                return _each(call, files, progress)
-            if highlight is None and not json:
-                call.highlight = Path("omni-out")
-            result = call.ask(files, progress)
+        if each:
+            return _each(call, files)
+        if highlight is None and not json:
+            call.highlight = Path("omni-out")
+        result = call.ask(files)
     except KeyboardInterrupt:
         note("omni: interrupted; pages that were read are kept, the same command goes on from there")
         return 130
@@ -69,8 +66,10 @@ def ask(
         note(f"omni: {warning}")
     if json:
         emit_json(result)
-    else:
+    elif result.found:
         _show(result, several=len(files) > 1)
+    else:
+        note(f"not found: {result.reason}")
     if highlight is not None and result.citations and not result.highlights:
         return 1
     return 0 if result.found else 3
@@ -86,14 +85,26 @@ class _Call:
         password: str | None,
         highlight: Path | None,
         perception: Perception,
+        quiet: bool,
     ) -> None:
-        self.question, self.pages, self.password = question, pages, password
-        self.highlight, self.perception = highlight, perception
+        self.question, self.pages, self.password, self.given = question, pages, password, bool(password)
+        self.highlight, self.perception, self.quiet = highlight, perception, quiet
 
-    def ask(self, files: list[str], progress: Progress) -> AskResult:
+    def ask(self, files: list[str], nth: str = "") -> AskResult:
+        """Answer from these files; on a terminal a missing password is asked for once, when no bar is drawn."""
+        try:
+            return self._ask(files, nth)
+        except PasswordError as error:
+            if self.given or not on_terminal():
+                raise
+            question = f"{clean(str(error))}. Password"
+        self.password = typer.prompt(question, hide_input=True, err=True)
+        return self._ask(files, nth)
+
+    def _ask(self, files: list[str], nth: str) -> AskResult:
         from omni_agent.tools.ask import ask as answer
 
-        def once() -> AskResult:
+        with bars(self.quiet, prefix=nth) as progress:
             return answer(
                 files,
                 self.question,
@@ -104,22 +115,13 @@ class _Call:
                 progress=progress,
             )
 
-        try:
-            return once()
-        except PasswordError as error:
-            if self.password or not (sys.stdin.isatty() and sys.stderr.isatty()):
-                raise
-            self.password = typer.prompt(f"{clean(str(error))}. Password", hide_input=True, err=True)
-            return once()
 
-
-def _each(call: _Call, files: list[str], progress: Progress) -> int:
+def _each(call: _Call, files: list[str]) -> int:
     """One JSON line a file, an error inside it where that file failed. 4 when some failed, 1 when all did."""
     failed = found = 0
-    for number, file in enumerate(files):
-        progress("files", number, len(files))
+    for number, file in enumerate(files, 1):
         try:
-            result = call.ask([file], progress)
+            result = call.ask([file], f"file {number} of {len(files)}: ")
         except OmniError as error:
             failed += 1
             note(f"omni: {error}")
@@ -142,9 +144,6 @@ def _fields(result: AskResult) -> dict[str, object]:
 
 
 def _show(result: AskResult, several: bool) -> None:
-    if not result.found:
-        emit(f"Not found: {result.reason}")
-        return
     emit(result.answer)
     emit("")
     for citation in result.citations:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omni_agent.cli.options import Engine, Json, Quiet, chosen
-from omni_agent.cli.output import bars, clean, emit, emit_json, note
+from omni_agent.cli.output import bars, clean, emit, emit_json, note, on_terminal
 from omni_agent.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def click(
 
     if do and image is not None:
         raise UsageError("--do presses on a screen, not in a picture", hint="leave out --image")
-    if do and not yes and not _terminal():
+    if do and not yes and not on_terminal():
         raise Unavailable(
             "nothing was pressed: there is no terminal to ask on", hint="add --yes to press without asking"
         )
@@ -76,10 +75,6 @@ def _print(result: ClickResult, json: bool) -> None:
         for other in result.alternatives:
             x, y = other.point.screen or other.point.image
             note(f"  {x} {y}  {other.label}".rstrip())
-
-
-def _terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _agreed(result: ClickResult) -> bool:

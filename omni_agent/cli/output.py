@@ -57,9 +57,17 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+def on_terminal() -> bool:
+    """Whether somebody can be asked: they see stderr and type into stdin."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
 @contextmanager
-def bars(quiet: bool = False) -> Iterator[Progress]:
-    """A progress that draws bars with the time left on stderr; draws nothing when stderr is no terminal."""
+def bars(quiet: bool = False, prefix: str = "") -> Iterator[Progress]:
+    """A progress that draws bars with the time left on stderr; draws nothing when stderr is no terminal.
+
+    Nothing may be printed and nobody asked while they are drawn: both would land in the middle of them.
+    """
     if quiet or not sys.stderr.isatty():
         yield no_progress
         return
@@ -75,12 +83,13 @@ def bars(quiet: bool = False) -> Iterator[Progress]:
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=console, transient=True) as drawn:
+    # Without redirection: rich would send to stderr what is written to stdout, a result that goes into a file included.
+    with Bars(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as drawn:
         tasks: dict[str, TaskID] = {}
 
         def progress(what: str, done: float, total: float | None) -> None:
             if what not in tasks:
-                tasks[what] = drawn.add_task(escape(clean(what)), total=total)
+                tasks[what] = drawn.add_task(escape(clean(prefix + what)), total=total)
             drawn.update(tasks[what], completed=done, total=total)
 
         yield progress

@@ -36,7 +36,9 @@ def transcribe(
     form: Annotated[Form, typer.Option("--format", "-f", help="What is written.")] = Form.txt,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Write DIR/<name>.<format>, print its path."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write DIR/<name>.<format>, print its path. For all: ./omni-out."
+        ),
     ] = None,
     json: Json = False,
     language: Annotated[str | None, typer.Option(help="ISO 639-1 code, such as en; found out when not given.")] = None,
@@ -102,7 +104,7 @@ def _give(result: TranscribeResult, form: Form, output: Path | None, file: str) 
     if output is not None or form is Form.all:
         stem = "transcript" if file == "-" else Path(file).stem
         forms = list(FORMATS) if form is Form.all else [form.value]
-        for path in save(result, forms, output or Path(), stem):
+        for path in save(result, forms, output or Path("omni-out"), stem):
             emit(str(path))
         return
     head = list(minutes_md(result)) if form is Form.txt else []

@@ -18,8 +18,9 @@ def watch(
     video: Annotated[str, typer.Argument(metavar="VIDEO|-", help="A video; '-' reads standard input.")],
     question: Annotated[str, typer.Argument(help="One question, in plain words.")],
     frames: Annotated[
-        Path, typer.Option("--frames", metavar="DIR", help="Where pictures of the cited moments are saved.")
-    ] = Path("omni-out"),
+        Path | None,
+        typer.Option("--frames", metavar="DIR", help="Where pictures of the cited moments are saved; else ./omni-out."),
+    ] = None,
     json: Json = False,
     engine: Engine = None,
     quiet: Quiet = False,
@@ -30,7 +31,8 @@ def watch(
     perception = chosen(engine, quiet)
     try:
         with bars(quiet) as progress:
-            result = answer(video, question, frames_dir=frames, engine=perception, progress=progress)
+            folder = frames or Path("omni-out")
+            result = answer(video, question, frames_dir=folder, engine=perception, progress=progress)
     except KeyboardInterrupt:
         note("omni: interrupted; what was read and heard is kept, the same command goes on from there")
         return 130
@@ -43,7 +45,7 @@ def watch(
     if not result.found:
         note(f"not found: {result.reason}")
         return 3
-    return 0
+    return 1 if frames is not None and any(moment.frame is None for moment in result.moments) else 0
 
 
 def _print(result: WatchResult) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_agent.errors import MediaError
+from omni_agent.media.container import PLAYLISTS, formats, open_container
 from omni_agent.types import Sound
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ BLOCK = 30.0  # seconds
 TOGETHER = 4  # seconds that are resampled at once
 GAP = 0.1  # a jump of the time stamps longer than this is silence that was not recorded
 MAX_GAP = 3600.0  # and one longer than this is a wrong time stamp
-PLAYLISTS = {"hls", "dash", "concat", "sdp", "rtsp", "imf"}  # ffmpeg formats that name other files
+MAX_HOURS = 48.0  # heard of one file; time stamps can claim years of silence in a few kilobytes
 
 
 class Track:
@@ -60,7 +61,7 @@ class Track:
         if not self.length:
             raise MediaError(f"{self.shown} holds no sound that can be decoded", hint="its length is zero or it is cut")
         missing = (self.duration or 0.0) - self.length
-        if missing > max(1.0, 0.02 * self.length):
+        if missing > max(1.0, 0.02 * self.length) and self.length < MAX_HOURS * 3600:
             self.damage = f"{self.shown} ends at {self.length:.1f} s of the {self.duration:.1f} s that it claims"
 
     def load(self) -> Sound:
@@ -79,6 +80,9 @@ class Track:
             mono = _Mono()
             for frame in self._frames(container):
                 gap = (frame.time - origin) - heard if frame.time is not None else 0.0
+                if heard > MAX_HOURS * 3600:
+                    self.damage = f"{self.shown} goes on after {MAX_HOURS:.0f} hours; the rest is left out"
+                    break
                 if GAP < gap < MAX_GAP and heard + gap < (self.duration or float("inf")) + GAP:
                     heard += gap
                     yield from mono.rest()
@@ -178,15 +182,14 @@ def _mixed(channels: Samples) -> Samples:
 
 @contextmanager
 def _container(path: Path, shown: str) -> Iterator[Any]:
-    """The opened file. The protocol list keeps ffmpeg from following a playlist to the network."""
     import av
 
     try:
-        container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
+        container = open_container(path)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise MediaError(f"{shown} is no recording or video that omni can read: {_why(error)}") from error
     with container:
-        if PLAYLISTS & set(container.format.name.split(",")):
+        if PLAYLISTS & formats(container):
             raise MediaError(f"{shown} is a playlist, not a recording", hint="name the files that it lists")
         yield container
 

@@ -7,23 +7,39 @@ believed. Besides PDF, MuPDF lays out EPUB, HTML and plain text as pages; they c
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, ParamSpec, TypeVar
 
 from omni_agent.errors import MediaError, PasswordError
+from omni_agent.media.pdf_scales import Scales, weigh_book
 from omni_agent.types import Box, Line, Picture, Word
 
 MAX_PAGES = 20_000  # beyond this a page count is taken for a claim, not for a document
 MAX_PIXELS = 24_000_000  # a rendered page: A3 at 300 dpi is 17 million
 MAX_SIDE = 12_000
-MAX_CONTENT = 256 * 2**20  # bytes of drawing instructions on one page, unpacked; real pages stay below 50 MB
-MAX_IMAGE_PIXELS = 400_000_000  # an image inside a page
 INVISIBLE = 8 | 16  # MuPDF's char_flags: filled, stroked; text that is neither cannot be seen
-ZLIB_BEST = 1032  # deflate cannot shrink by more than this factor (zlib's technical notes)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_MUPDF = RLock()
+
+
+def _alone(function: Callable[P, R]) -> Callable[P, R]:
+    """One thread at a time in PyMuPDF, which supports no more (its documentation, "Multithreading"); agents call tools
+    from threads. A decorator, so that the pages a call made are also freed before the next thread enters."""
+
+    @wraps(function)
+    def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _MUPDF:
+            return function(*args, **kwargs)
+
+    return locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +56,9 @@ class TextLayer:
 
 
 class Pdf:
-    """An open document. Pages count from 1."""
+    """An open document. Pages count from 1; `locked` says whether it opens with a password alone."""
 
+    @_alone
     def __init__(self, path: Path, *, password: str | None = None, kind: str = "pdf", shown: str | None = None) -> None:
         """Open it. Raises PasswordError, or MediaError for what is damaged beyond repair or has no page."""
         import pymupdf
@@ -49,13 +66,17 @@ class Pdf:
         self.shown = shown or str(path)
         pymupdf.TOOLS.mupdf_display_errors(False)
         pymupdf.TOOLS.mupdf_display_warnings(False)
+        if kind in ("epub", "xps"):
+            weigh_book(path, self.shown)
         try:
             # MuPDF drops the last letter of a text that does not end in a newline.
             text = path.read_bytes() + b"\n" if kind == "txt" else None
             self._file: Any = pymupdf.open(path if text is None else None, stream=text, filetype=kind)
         except _failures(OSError) as error:
             raise MediaError(f"{self.shown} is damaged: no page of it can be read") from error
-        if self._file.needs_pass and not self._file.authenticate(password or ""):
+        self._scales = Scales(self._file)
+        self.locked = bool(self._file.needs_pass)
+        if self.locked and not self._file.authenticate(password or ""):
             self._file.close()
             raise _password_error(self.shown, password)
         try:
@@ -69,9 +90,11 @@ class Pdf:
             self._file.close()
             raise MediaError(f"{self.shown} is damaged: no page of it can be read")
 
+    @_alone
     def close(self) -> None:
         self._file.close()
 
+    @_alone
     def text(self, number: int) -> TextLayer:
         """The text layer of a page, its boxes in fractions of the page as it is shown (rotated and cropped)."""
         import pymupdf
@@ -104,6 +127,7 @@ class Pdf:
         covered = sum(area.width * area.height for area in images)
         return TextLayer(_lines(shown), _lines(hidden), min(1.0, covered), images, drawings)
 
+    @_alone
     def picture(self, number: int, dpi: int) -> Picture:
         """The page as a person sees it, at this resolution or the highest that MAX_PIXELS and MAX_SIDE allow."""
         import numpy as np
@@ -122,29 +146,9 @@ class Pdf:
         what = f"page {number} of {self.shown}"
         with _mapped(what):
             page = self._file.load_page(number - 1)
-            if not self._file.is_pdf:
-                return page
-            if any(self._unpacks_beyond(xref, MAX_CONTENT) for xref in page.get_contents()):
-                raise MediaError(f"{what} unpacks to more than {MAX_CONTENT >> 20} MB; it is not opened")
-            if any(image[2] * image[3] > MAX_IMAGE_PIXELS for image in page.get_images()):
-                raise MediaError(f"{what} holds a picture of more than {MAX_IMAGE_PIXELS // 10**6} million pixels")
+            if self._file.is_pdf:
+                self._scales.weigh(page.xref, what)
         return page
-
-    def _unpacks_beyond(self, xref: int, limit: int) -> bool:
-        """Whether a stream holds more than `limit` bytes, found out without unpacking more than that."""
-        stages = str(self._file.xref_get_key(xref, "Filter")[1]).count("/Fl")
-        data = self._file.xref_stream_raw(xref) or b""
-        for _ in range(stages):
-            if len(data) * ZLIB_BEST ** min(stages, 2) <= limit:
-                return False
-            unpacker = zlib.decompressobj()
-            try:
-                data = unpacker.decompress(data, limit)
-            except zlib.error:
-                return False  # damaged; MuPDF reads as far as it goes
-            if unpacker.unconsumed_tail:
-                return True
-        return len(data) > limit
 
     def _true_count(self) -> int:
         """How many pages are there, which may be fewer than the file claims: the last is looked for by halving."""

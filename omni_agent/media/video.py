@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_agent.errors import MediaError
+from omni_agent.media.container import PLAYLISTS, formats, open_container
 from omni_agent.types import Frame, Picture, Sound
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MAX_PIXELS = 64_000_000  # of one frame; an 8K film has 33 million
 MAX_HOURS = 48.0
 CUT_S = 1.5  # a file that ends this much before the length it states was cut
 SKIP_RATE = 12.0  # frames a second from which those that no other frame needs may be left out: at most 0.2 s is lost
-NOT_VIDEO = ("hls", "concat", "dash", "tty", "image2")  # formats that open other files, or that draw any text as video
+NOT_VIDEO = PLAYLISTS | {"tty", "image2"}  # also the formats that draw any text as video, or take files by a pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +105,11 @@ def _opened(path: Path, shown: str) -> Iterator[av.container.InputContainer]:
     import av
 
     try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = open_container(path)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise MediaError(f"{shown} is not a video that omni can read", hint=_why_not(path)) from error
     with container:
-        if any(name in NOT_VIDEO for name in container.format.name.split(",")):
+        if NOT_VIDEO & formats(container):
             raise MediaError(f"{shown} is not a video that omni can read", hint=_why_not(path))
         if not _pictures(container):
             kind = "sound but no pictures" if container.streams.audio else "no pictures"
@@ -244,7 +245,7 @@ def _turned(pixels: npt.NDArray[np.uint8], frame: Any) -> npt.NDArray[np.uint8]:
     mirrorings only; nothing else is found in recordings."""
     import numpy as np
 
-    data = next((side for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), None)
+    data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return pixels
     a, b, _, c, d = np.frombuffer(bytes(data), dtype="<i4")[:5].tolist()

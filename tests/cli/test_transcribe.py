@@ -137,7 +137,6 @@ def test_ctrl_c_keeps_what_was_heard_and_the_next_run_goes_on(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell hands down SIG_IGN
     )
     while not list(kept.rglob("*.json")) and running.poll() is None:
         time.sleep(0.05)

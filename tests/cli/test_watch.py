@@ -81,9 +81,10 @@ def test_a_full_disk_is_named_and_leaves_no_half_picture(slides: Path, tmp_path:
     def full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    done = omni(str(slides), "What is the revenue?", cwd=tmp_path, preexec_fn=full)
+    done = omni(str(slides), "What is the revenue?", "--frames", "out", cwd=tmp_path, preexec_fn=full)
     assert done.returncode == 1 and "could not be written" in done.stderr and "Traceback" not in done.stderr
-    assert list((tmp_path / "omni-out").iterdir()) == []
+    assert "41.7 million" in done.stdout and "frame" not in done.stdout, "the answer is worth more than its picture"
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_interrupted_and_resumed(tmp_path: Path, film: Film) -> None:

@@ -172,6 +172,21 @@ def test_async_says_the_same() -> None:
     assert asyncio.run(tool.ainvoke(request)).text == call(tool, ARGUMENTS["omni_click"]).text
 
 
+def test_called_at_once_each_says_what_it_says_alone() -> None:
+    """LangChain runs the tools that one message calls in threads."""
+    asked = [(name, arguments) for name, arguments in CALLS] * 2
+    alone = [call(tools()[name], arguments).text for name, arguments in asked]
+
+    async def together() -> list[str]:
+        messages = [
+            tools()[name].ainvoke({"type": "tool_call", "id": "1", "name": name, "args": arguments})
+            for name, arguments in asked
+        ]
+        return [message.text for message in await asyncio.gather(*messages)]
+
+    assert asyncio.run(together()) == alone
+
+
 def test_the_click_tool_cannot_act() -> None:
     """Nothing in its arguments, and nothing that it loads, can press."""
     assert set(tools()["omni_click"].args) == {"target", "image", "screen"}

@@ -157,3 +157,17 @@ def test_a_wrong_time_stamp_does_not_become_hours_of_silence(tone: Path, tmp_pat
     assert track is not None
     track.duration = 8.0
     assert track.load().duration < 8
+
+
+def test_time_stamps_that_claim_days_end_at_the_limit(
+    tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every second of the track claims to be played 50 minutes after the one before; the limit is set to one hour."""
+    monkeypatch.setattr(audio, "MAX_HOURS", 1.0)
+    path = tmp_path / "days.nut"
+    ffmpeg("-i", str(tone), "-af", "asetpts='PTS+floor(T)*3000/TB'", "-c:a", "pcm_s16le", str(path))
+    track = audio.probe(path, "days")
+    assert track is not None
+    track.duration = None  # what a container that states no length gives
+    heard = sum(block.duration for block in track.blocks())
+    assert 3000 < heard < 3600 + audio.MAX_GAP and "goes on after 1 hours" in track.damage

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,18 @@ def test_what_is_written_keeps_the_mode_and_goes_through_a_link(tmp_path: Path) 
     files.write(tmp_path / "fresh", b"x")
     assert (tmp_path / "fresh").stat().st_mode & 0o111 == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "kept", "link"]
+
+
+def test_many_threads_write_at_once_and_the_mask_of_the_process_stays(tmp_path: Path) -> None:
+    """Reading the mask means setting it, which two threads cannot do at once."""
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: files.write(tmp_path / f"f{n % 20}", b"x" * 100), range(800)))
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+        assert len(list(tmp_path.iterdir())) == 20
+    finally:
+        assert os.umask(before) == 0o027
 
 
 def test_a_device_is_written_to_and_not_replaced() -> None:

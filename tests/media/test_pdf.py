@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pymupdf
@@ -90,19 +93,78 @@ def test_claimed_pages_are_not_believed(tmp_path: Path, claimed: int, message: s
         assert pdf.pages == 1 and pdf.damaged
 
 
-def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """Two deflate layers: 300 MB of drawing instructions in a few kilobytes."""
+@pytest.fixture(scope="module")
+def bomb() -> bytes:
+    """300 MB of drawing instructions in two deflate layers: a few kilobytes."""
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(b"q Q " * 262_144) for _ in range(300)) + packer.flush()
-    bomb = zlib.compress(packed, 9)
-    assert len(bomb) < 20_000
-    stream = b"<</Length %d/Filter[/FlateDecode/FlateDecode]>>stream\n%s\nendstream" % (len(bomb), bomb)
-    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R>>"
-    path = raw(
-        tmp_path / "a.pdf", b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page, stream
-    )
-    with pytest.raises(MediaError, match="unpacks to more than 256 MB"):
-        Pdf(path).text(1)
+    packed = zlib.compress(packed, 9)
+    assert len(packed) < 20_000
+    return packed
+
+
+@pytest.mark.parametrize("place", ["contents", "behind another filter", "form", "annotation", "inherited"])
+def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path, bomb: bytes, place: str) -> None:
+    """Wherever on the page it is drawn from, and whatever it is wrapped in."""
+    data, filters = bomb, b"/FlateDecode/FlateDecode"
+    if place == "behind another filter":
+        data, filters = base64.a85encode(bomb) + b"~>", b"/ASCII85Decode/FlateDecode/FlateDecode"
+    hidden = place in ("form", "annotation", "inherited")
+    kind = b"/Type/XObject/Subtype/Form/BBox[0 0 99 99]" if hidden else b""
+    stream = b"<<%s/Length %d/Filter[%s]>>stream\n%s\nendstream" % (kind, len(data), filters, data)
+    contents = b"<</Length 5>>stream\n/F Do\nendstream"
+    resources = b"/Resources<</XObject<</F 4 0 R>>>>" if hidden else b""
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents %d 0 R" % (5 if hidden else 4)
+    page += resources if place == "form" else b"/Annots[6 0 R]" if place == "annotation" else b""
+    tree = b"<</Type/Pages/Kids[3 0 R]/Count 1%s>>" % (resources if place == "inherited" else b"")
+    note = b"<</Type/Annot/Subtype/Stamp/P 3 0 R/Rect[0 0 99 99]/AP<</N 4 0 R>>>>"
+    path = raw(tmp_path / "a.pdf", b"<</Type/Catalog/Pages 2 0 R>>", tree, page + b">>", stream, contents, note)
+    pdf = Pdf(path)
+    for use in (lambda: pdf.text(1), lambda: pdf.picture(1, 72)):  # also the second time
+        with pytest.raises(MediaError, match="unpacks to more than 256 MB"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (b"/Width 60000/Height 60000", "more than 400 million pixels"),
+        (b"/Width 9/Height 9/Filter[/FlateDecode/FlateDecode]", "packed twice over"),
+    ],
+)
+def test_a_picture_inside_a_form_is_looked_at_before_it_is_drawn(tmp_path: Path, about: bytes, message: str) -> None:
+    image = b"<</Subtype/Image/BitsPerComponent 8/ColorSpace/DeviceGray%s/Length 1>>stream\n0\nendstream" % about
+    form = b"<</Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</I 4 0 R>>>>/Length 5>>stream\n/I Do\nendstream"
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Resources<</XObject<</F 5 0 R>>>>>>"
+    tree = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
+    path = raw(tmp_path / "a.pdf", b"<</Type/Catalog/Pages 2 0 R>>", tree, page, image, form)
+    with pytest.raises(MediaError, match=message):
+        Pdf(path).picture(1, 72)
+
+
+def test_a_book_that_unpacks_to_gigabytes_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.epub"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book, book.open("a.html", "w") as page:
+        for _ in range(513):
+            page.write(bytes(2**20))
+    with pytest.raises(MediaError, match="unpacks to more than 512 MB"):
+        Pdf(path, kind="epub")
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(MediaError, match="damaged"):
+        Pdf(path, kind="epub")
+
+
+def test_threads_read_at_once_what_they_read_alone(examples: Path) -> None:
+    def work(name: str) -> tuple[int, int]:
+        pdf = Pdf(examples / name)
+        found = len(pdf.text(1).lines), int(pdf.picture(1, 40).pixels.sum())
+        pdf.close()
+        return found
+
+    names = ["report.pdf", "report-scan.pdf"]
+    alone = [work(name) for name in names]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(work, names * 6)) == alone * 6
 
 
 def test_passwords(tmp_path: Path) -> None:

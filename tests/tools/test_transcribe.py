@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -176,26 +177,32 @@ def test_stretches_are_the_whole_cut_where_it_is_quiet() -> None:
 
 
 class Scripted:
-    """A perception that hears one sentence a stretch, remembers what it was asked, and can be interrupted."""
+    """A perception that hears one sentence a stretch, remembers what it was asked, and can be interrupted by a real
+    Ctrl-C: before it hears the stretch `interrupt_at`, or while it does the work named by it."""
 
     name = "scripted"
 
-    def __init__(self, interrupt_at: int | None = None) -> None:
+    def __init__(self, interrupt_at: int | str | None = None) -> None:
         self.heard: list[float] = []
         self._interrupt_at = interrupt_at
 
+    def _reached(self, at: int | str) -> None:
+        if self._interrupt_at == at:
+            signal.raise_signal(signal.SIGINT)
+
     def hear(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Heard:
-        if self._interrupt_at == len(self.heard):
-            raise KeyboardInterrupt
+        self._reached(len(self.heard))
         self.heard.append(sound.start)
         at = round(sound.start + 1, 3)
         words = (SpokenWord(at, at + 0.5, f" Stretch at {sound.start:.0f}.", 0.9),)
         return Heard((Segment(0, at, at + 0.5, f"Stretch at {sound.start:.0f}.", words),), language or "en")
 
     def tell_apart(self, sound: Sound, segments: Sequence[Segment]) -> tuple[str, ...]:
+        self._reached("speakers")
         return tuple("Speaker 1" for _ in segments)
 
     def minutes(self, segments: Sequence[Segment]) -> Minutes:
+        self._reached("summary")
         return Minutes()
 
     def unused(self, *arguments: object, **keywords: object) -> None:
@@ -227,6 +234,27 @@ def test_an_interrupted_job_goes_on_where_it_stopped(long: Path, tmp_path: Path)
     assert len(second.heard) >= 2 and second.heard[0] > first.heard[-1]
     assert result.segments[:2] == partial.segments
     assert result.timings["reused_s"] > 150
+
+
+@pytest.mark.parametrize("work", ["speakers", "summary"])
+def test_ctrl_c_after_the_hearing_keeps_every_word(long: Path, work: str) -> None:
+    with pytest.raises(Interrupted) as caught:
+        transcribe(long, speakers=True, summary=True, engine=Scripted(work))  # type: ignore[arg-type]
+    partial = caught.value.partial
+    assert not partial.complete and len(partial.segments) >= 4 and partial.summary is None
+    again = Scripted()
+    result = transcribe(long, speakers=True, summary=True, engine=again)  # type: ignore[arg-type]
+    assert again.heard == [] and result.complete and result.summary is not None
+    assert [s.text for s in result.segments] == [s.text for s in partial.segments]
+    assert {s.speaker for s in result.segments} == {"Speaker 1"}
+
+
+def test_speakers_of_a_recording_too_long_for_them_are_left_out(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit keeps the memory flat: 8 hours are 1.8 GB at once. Here it is set to six minutes."""
+    monkeypatch.setattr("omni_agent.tools.transcribe.SPEAKER_HOURS", 0.1)
+    result = transcribe(long, speakers=True, engine=Scripted("speakers"))  # type: ignore[arg-type]
+    assert result.complete and all(segment.speaker is None for segment in result.segments)
+    assert any("speakers" in warning for warning in result.warnings)
 
 
 def test_finished_work_is_never_done_again_unless_the_options_differ(long: Path) -> None:
