@@ -123,7 +123,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
         if running.poll() is None and time.monotonic() >= end:
             running.kill()
         code = running.wait(20)
-        assert not waiting, f"never asked {waiting[0][0]!r}: {shown!r}"
+        assert not waiting, f"never asked {waiting[0][0]!r}: {shown[-300:]!r}"
         return Session(code, shown.decode(errors="replace"), result.read_text(encoding="utf-8"))
 
     return run

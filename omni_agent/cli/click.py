@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omni_agent.cli.options import Engine, Json, Quiet, chosen
-from omni_agent.cli.output import bars, clean, emit, emit_json, note, on_terminal
+from omni_agent.cli.output import agreed, bars, clean, emit, emit_json, note, on_terminal
 from omni_agent.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -81,4 +81,4 @@ def _agreed(result: ClickResult) -> bool:
     assert result.point is not None and result.point.screen is not None
     x, y = result.point.screen
     named = f" ({clean(result.label)})" if result.label else ""
-    return typer.confirm(f"press at {x} {y}{named}?", default=False, err=True)
+    return agreed(f"press at {x} {y}{named}?")

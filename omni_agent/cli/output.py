@@ -62,6 +62,13 @@ def on_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def agreed(question: str) -> bool:
+    """Ask on stderr and read the answer; only "y" and "yes" agree. Typer's own question writes a space to stdout."""
+    sys.stderr.write(f"{clean(question)} [y/N]: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 @contextmanager
 def bars(quiet: bool = False, prefix: str = "") -> Iterator[Progress]:
     """A progress that draws bars with the time left on stderr; draws nothing when stderr is no terminal.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,37 @@ def test_the_submit_button_of_a_window_is_really_pressed(display: str, tmp_path:
         wait_for(tmp_path / "Submit", 10)
         assert not (tmp_path / "Cancel").exists()
         assert f"pressed {x} {y}" in pressed.stderr
+
+
+def test_on_a_terminal_it_asks_before_it_presses(display: str, tmp_path: Path, terminal: Callable[..., Any]) -> None:
+    """The answer is no unless yes is typed; the question is for the terminal, the point for stdout."""
+    with window(display, tmp_path, "420x260+300+150"):
+        for typed, code, told in (("\n", 1, "nothing was pressed"), ("y\n", 0, "pressed ")):
+            done = terminal(
+                "click", "Submit button", "--do", answers=[("[y/N]: ", typed)], cwd=tmp_path, DISPLAY=display
+            )
+            x, y = map(int, done.out.split())
+            assert done.code == code and told in done.shown and done.out == f"{x} {y}\n"
+            assert f"press at {x} {y} (Submit)? [y/N]" in done.shown
+            assert (tmp_path / "Submit").exists() == (code == 0)
+
+
+def test_the_printed_point_moves_the_mouse_of_another_program(
+    display: str, tmp_path: Path, require: Callable[..., None]
+) -> None:
+    """xdotool mousemove $(omni click "Submit"): two numbers and nothing else, also when nothing is found."""
+    require("xdotool")
+    omni_click = f"{sys.executable} -m omni_agent click"
+    with window(display, tmp_path, "420x260+300+150"):
+        shell = (
+            f'xdotool mousemove $({omni_click} "Submit") click 1 && {omni_click} -q Submit && xdotool getmouselocation'
+        )
+        done = subprocess.run(
+            shell, shell=True, capture_output=True, text=True, env={**os.environ, "DISPLAY": display}, timeout=240
+        )
+        x, y, *_, place = done.stdout.replace("\n", " ").split(maxsplit=2)
+        assert place.startswith(f"x:{x} y:{y} "), done.stderr
+        wait_for(tmp_path / "Submit", 10)
 
 
 PRESS = """
