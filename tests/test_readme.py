@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from rapidfuzz import fuzz
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 CONSOLE = re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+# What Whisper hears differs by a word and by 0.1 s between processors: its int8 kernels for AVX2 and AVX-512 round
+# differently (CT2_FORCE_CPU_ISA shows it on one machine). Below this share of equal letters it is another output.
+ALIKE = 92
 PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
@@ -49,7 +53,10 @@ def test_a_command_prints_what_the_readme_shows(command: str, shown: str, folder
         timeout=240,
         env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
     )
-    assert done.stdout.strip() == shown, done.stderr
+    if re.match("omni (transcribe|watch)", command):
+        assert fuzz.ratio(done.stdout.strip(), shown) >= ALIKE, done.stdout + done.stderr
+    else:
+        assert done.stdout.strip() == shown, done.stderr
 
 
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
