@@ -78,7 +78,11 @@ class LocalEngine:
         called = False
         part = "prefill"
         pieces = chat.reply(
-            prepared, sampling=_sampling(options), max_tokens=max_tokens, think_budget=options.think_budget
+            prepared,
+            sampling=_sampling(options),
+            max_tokens=max_tokens,
+            think_budget=options.think_budget,
+            schema=options.schema,
         )
         with closing(pieces):
             while True:

@@ -9,8 +9,9 @@ for piece in chat.reply(prepared, sampling=THINKING, max_tokens=2048):
 from __future__ import annotations
 
 from collections.abc import Generator as Generating
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from omni_agent.errors import EngineError
 from omni_agent.runtime.conversation import Composer, Prepared, Turn
 from omni_agent.runtime.generate import End, Generator
+from omni_agent.runtime.grammar import Grammar
 from omni_agent.runtime.loading import load
 from omni_agent.runtime.sampling import Sampling
 from omni_agent.runtime.thinking import Budget, Markers, Watch
@@ -63,6 +65,10 @@ class Chat:
             ends=self.tokenizer.end_ids,
         )
 
+    @cached_property
+    def _grammar(self) -> Grammar:
+        return Grammar(self.tokenizer.json(), self.generator.model.config.vocab_size, self.tokenizer.end_ids)
+
     @property
     def context(self) -> int:
         return self.generator.context
@@ -89,7 +95,13 @@ class Chat:
         )
 
     def reply(
-        self, prepared: Prepared, *, sampling: Sampling, max_tokens: int, think_budget: int | None = None
+        self,
+        prepared: Prepared,
+        *,
+        sampling: Sampling,
+        max_tokens: int,
+        think_budget: int | None = None,
+        schema: Mapping[str, Any] | None = None,
     ) -> Generating[Said | End, None, None]:
         """Continue a prompt. Reasoning ends within its budget, and room for an answer is always left.
 
@@ -111,6 +123,7 @@ class Chat:
             max_tokens=max_tokens,
             ends=self.tokenizer.end_ids,
             watch=watch if prepared.thinking else None,
+            matcher=None if schema is None else self._grammar.constrain(schema),
         )
         spell = self.tokenizer.speller()
         begun = not prepared.thinking  # line breaks between the reasoning and the answer belong to neither

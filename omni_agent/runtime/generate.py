@@ -16,6 +16,7 @@ from torch import Tensor
 
 from omni_agent.errors import EngineError, UsageError
 from omni_agent.runtime.cache import Cache
+from omni_agent.runtime.grammar import Held, Matcher
 from omni_agent.runtime.layout import Prompt, of_text
 from omni_agent.runtime.memory import memory_to
 from omni_agent.runtime.model import PREFILL_CHUNK, LanguageModel
@@ -26,6 +27,8 @@ from omni_agent.runtime.thinking import Watch
 
 Step = Callable[[Tensor], Tensor]
 """tokens [slots] int64 -> logits [slots, vocab] fp32, valid until the next call; moves the cache on."""
+Draw = Callable[[Tensor], Tensor]
+"""logits [slots, vocab] fp32 -> tokens [slots] int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,14 @@ class Generator:
         max_tokens: int,
         ends: frozenset[int],
         watch: Watch | None = None,
+        matcher: Matcher | None = None,
         keep: bool = True,
     ) -> Iterator[Token | End]:
         """Continue `prompt` by at most `max_tokens` tokens; end ids are not yielded.
 
         The prompt is ids, a `Prompt`, or embeddings [T, hidden], of which nothing can be kept. `keep` False: nothing of
-        this one is kept, nor looked for. Tokens and logits are the same bits either way.
+        this one is kept, nor looked for. Tokens and logits are the same bits either way. `matcher` holds the answer to
+        a schema; what `watch` still follows is free.
 
         Closing the iterator cancels and forgets the sequence. Raises EngineError when the prompt leaves no room in
         the context or the device runs out of memory; the generator stays usable.
@@ -98,7 +103,9 @@ class Generator:
             raise UsageError(f"nothing to do: {max_tokens} new tokens")
         with self._sequence(prompt, "answer"):
             logits, restored = self._prefill(prompt, keep)
-            sampler = Sampler(sampling, self.model.device)
+            sampler: Draw = Sampler(sampling, self.model.device)
+            if matcher is not None:
+                sampler = Held(sampler, matcher, lambda: watch is not None and watch.attentive)
             yield from self._decode(logits, len(prompt), restored, sampler, max_tokens, ends, watch)
 
     def prepare(self, prompt: Prompt) -> int:
@@ -158,7 +165,7 @@ class Generator:
         logits: Tensor,
         size: int,
         restored: int,
-        sampler: Sampler,
+        sampler: Draw,
         max_tokens: int,
         ends: frozenset[int],
         watch: Watch | None,
@@ -186,7 +193,7 @@ class Generator:
         yield End("length", size, thought, answer, restored)
 
     @torch.inference_mode()
-    def _advance(self, token: Tensor, sampler: Sampler) -> Tensor:
+    def _advance(self, token: Tensor, sampler: Draw) -> Tensor:
         logits = self._step(token)
         self.cache.stepped()
         return sampler(logits)

@@ -9,7 +9,7 @@ A matcher sees the tokens of the answer alone. While the model thinks nobody ask
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -91,3 +91,20 @@ class Matcher:
         if self._backend.is_error():
             reason = self._backend.get_error().partition("<state>")[0].strip()
             raise EngineError(f"the answer cannot be held to its schema any longer: {reason}")
+
+
+class Held:
+    """Draws like `draw`, but only tokens that `matcher` allows; while `free()`, as in a think block, any token."""
+
+    def __init__(self, draw: Callable[[Tensor], Tensor], matcher: Matcher, free: Callable[[], bool]) -> None:
+        self._draw, self._matcher, self._free = draw, matcher, free
+
+    @torch.inference_mode()
+    def __call__(self, logits: Tensor) -> Tensor:
+        """logits [1, vocab] fp32, which it changes -> token [1] int64. Waits for the device: the next mask needs it."""
+        if self._free():
+            return self._draw(logits)
+        self._matcher.mask(logits)
+        token = self._draw(logits)
+        self._matcher.accept(int(token))
+        return token

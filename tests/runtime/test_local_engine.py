@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from omni_agent.engines import local
 from omni_agent.engines.base import Done, Event, Message, Options, Part, Text, Thought
 from omni_agent.engines.local import LocalEngine
-from omni_agent.errors import CheckpointError, EngineError, Unavailable
+from omni_agent.errors import CheckpointError, EngineError, Unavailable, UsageError
 from omni_agent.media import video
 from omni_agent.runtime.config import read_config
 from omni_agent.runtime.generate import Generator, Token
@@ -56,6 +57,32 @@ def test_thinking_ends_within_its_budget_and_an_answer_follows(engine: LocalEngi
         done.usage.answer_tokens > 0 and done.usage.reasoning_tokens <= 30 + 2
     )  # a quarter is left to answer; the closing marks
     assert "think" not in thought + answer  # no marks in either
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"found": {"type": "boolean"}, "page": {"enum": ["p1", "p2"]}},
+    "required": ["found", "page"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("think", [False, True])
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 2.0, "seed": 3}])
+def test_a_schema_holds_the_answer_and_leaves_thinking_free(
+    engine: LocalEngine, think: bool, sampling: dict[str, float]
+) -> None:
+    """From a model that knows no word, let alone JSON."""
+    thought, answer, done = ask(engine, "Hm?", think=think, think_budget=6, max_tokens=400, schema=SCHEMA, **sampling)
+    value = json.loads(answer)
+    assert value.keys() == {"found", "page"} and type(value["found"]) is bool and value["page"] in ("p1", "p2")
+    assert done.finish == "stop" and bool(thought) is think and not thought.startswith("{")
+
+
+def test_a_schema_that_cannot_be_held_is_refused_and_the_engine_goes_on(engine: LocalEngine) -> None:
+    with pytest.raises(UsageError, match="Invalid type"):
+        ask(engine, "Hm?", max_tokens=8, schema={"type": "strang"})
+    assert ask(engine, "Hm?", max_tokens=8)[2].usage.answer_tokens > 0
 
 
 def test_no_thinking_means_none(engine: LocalEngine) -> None:
