@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,7 +78,11 @@ def load(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
-        raise UsageError(f"{_place(key, given)}: {first['msg'].lower()} (got {first['input']!r})") from error
+        if first["type"] == "extra_forbidden":
+            near = get_close_matches(key, Settings.model_fields, 1) or sorted(Settings.model_fields)
+            raise UsageError(f"{_place(key, given)} is no setting", hint=f"do you mean {' or '.join(near)}?") from error
+        got = "" if key == "api_key" else f" (got {first['input']!r})"
+        raise UsageError(f"{_place(key, given)}: {first['msg'].lower()}{got}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{config_file()} cannot be read: {error}", hint="correct it or remove it") from error
     if settings.engine == "server" and "engine" not in given and "server" in _from_environment("OMNI_ENGINE"):

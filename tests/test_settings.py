@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from omni_agent import doctor
 from omni_agent.errors import UsageError
 from omni_agent.settings import load
 
@@ -34,8 +35,9 @@ def test_a_wrong_line_of_the_config_file_is_named(config: Path) -> None:
 
 def test_a_key_that_does_not_exist_is_named(config: Path) -> None:
     config.write_text('engin = "lite"\n')
-    with pytest.raises(UsageError, match=r"line 1 \(engin\)"):
+    with pytest.raises(UsageError, match=r"line 1 \(engin\) is no setting") as caught:
         load()
+    assert caught.value.hint == "do you mean engine?"
 
 
 def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +81,19 @@ def test_a_server_is_never_taken_from_an_inherited_variable(config: Path, monkey
 def test_a_key_never_shows_in_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMNI_API_KEY", "sesame")
     assert load().api_key == "sesame" and "sesame" not in repr(load())
+
+
+def test_a_key_never_shows_in_an_error(config: Path) -> None:
+    for line in ("api_key = 4711", 'api_kee = "4711"'):
+        config.write_text(line + "\n")
+        with pytest.raises(UsageError, match="line 1") as caught:
+            load()
+        assert "4711" not in str(caught.value) + caught.value.hint
+
+
+def test_doctor_names_the_wrong_line(config: Path) -> None:
+    config.write_text("ofline = true\n")
+    finding = next(finding for finding in doctor().findings if finding.part == "settings")
+    assert not finding.ok and "line 1 (ofline)" in finding.detail and "offline" in finding.hint
+    config.unlink()
+    assert next(finding for finding in doctor().findings if finding.part == "settings").ok

@@ -11,7 +11,7 @@ from omni_agent.errors import OmniError
 from omni_agent.media import hands, microphone, screen
 from omni_agent.perception.lite import engine as lite
 from omni_agent.perception.lite import whisper
-from omni_agent.settings import load
+from omni_agent.settings import config_file, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ def _engine(check: Callable[[], None]) -> Callable[[], str]:
     return look
 
 
+def _settings() -> str:
+    load()
+    return f"{config_file()}" if config_file().exists() else f"no {config_file()}; every setting has its default"
+
+
 def _local() -> str:
     settings = load()
     return f"can run here: {local.check(settings.model_path, settings.device)}"
@@ -84,6 +89,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "engine lite": _engine(lite.check),
     "engine local": _local,
     "engine server": _server,
+    "settings": _settings,
     "memory": _memory,
     "gpu": lambda: "; ".join(local.cards()),
     "screen": screen.describe,
