@@ -151,13 +151,15 @@ class Generator:
         path = segments(prompt, self.chunk, kept.root if kept else "")
         start = kept.restore(path, self.cache) if kept else 0
         embedded = prompt.embedded(self.model.embed, start)
-        logits = embedded.new_empty(0)
+        logits, states = embedded.new_empty(0), {}
         for segment in path:
             if start <= segment.start < (until or len(prompt)):
                 part = embedded[segment.start - start : segment.end - start]
                 logits = self.model.prefill(part, self.cache, chunk=self.chunk)
-                if kept:
-                    kept.keep(segment, path, self.cache)
+                if kept and segment.kept:
+                    states[segment.end] = kept.state(self.cache)
+        if kept:
+            kept.keep(path, states, self.cache)
         return logits[None], start
 
     def _decode(

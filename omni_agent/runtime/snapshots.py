@@ -7,12 +7,13 @@ keys and values of each segment under the segment's name, and at a cut the convo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.segments import Segment
+from omni_agent.runtime.store import Blob
 from omni_agent.runtime.tiers import Tiers
 
 
@@ -52,18 +53,25 @@ class Snapshots:
         return True
 
     @torch.inference_mode()
-    def keep(self, segment: Segment, path: Sequence[Segment], cache: Cache, slot: int = 0) -> None:
-        """Keep what `segment`, just computed in `slot`, left there, as far as `path` has a use for it."""
-        if not any(later.kept for later in path if later.end >= segment.end):
-            return
-        if _keys(segment) not in self.tiers:
-            rows = slice(segment.start, segment.end)
-            keys, values = cache.keys[:, slot, :, rows], cache.values[:, slot, :, rows]
-            self.tiers.put(_keys(segment), {"keys": keys.clone(), "values": values.clone()})
-        if segment.kept and _state(segment) not in self.tiers:
-            self.tiers.put(
-                _state(segment), {"conv": cache.conv[:, slot].clone(), "state": cache.state[:, slot].clone()}
-            )
+    def state(self, cache: Cache, slot: int = 0) -> Blob:
+        """A copy of what the Mamba blocks remember now; the next token changes it."""
+        return {"conv": cache.conv[:, slot].clone(), "state": cache.state[:, slot].clone()}
+
+    @torch.inference_mode()
+    def keep(self, path: Sequence[Segment], states: Mapping[int, Blob], cache: Cache, slot: int = 0) -> None:
+        """Keep what the prompt's segments left in `slot`: the `states` by position, and keys and values up to the last.
+
+        The end goes in first: where room is short it is the first to go, and the beginning stays of use.
+        """
+        for segment in reversed(path):
+            if segment.end > max(states, default=0):
+                continue
+            if segment.end in states:
+                self.tiers.put(_state(segment), states[segment.end])
+            if _keys(segment) not in self.tiers:
+                rows = slice(segment.start, segment.end)
+                keys, values = cache.keys[:, slot, :, rows], cache.values[:, slot, :, rows]
+                self.tiers.put(_keys(segment), {"keys": keys.clone(), "values": values.clone()})
 
 
 def _keys(segment: Segment) -> str:

@@ -1,15 +1,21 @@
-"""Named tensors kept on the device and in host memory under size limits; the least recently used move down and out."""
+"""Named tensors on the device, in host memory and on disk, each under a limit; the least recently used move down."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Blob = dict[str, Tensor]
+from omni_agent.runtime.store import Blob, Store
+
+READERS = 8  # files read from disk at a time; their digests are computed as they come
+WAITING = 128  # blobs that may wait to be written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,38 +63,97 @@ class Shelf:
 
 
 class Tiers:
-    """Blobs by name, as near to the device as the limits allow."""
+    """Blobs by name, as near to the device as the limits allow; what is put in goes to `store` as well, later.
 
-    def __init__(self, device: torch.device, limits: Limits) -> None:
-        self.device = device
+    Nobody writes to a blob's tensors once it is here.
+    """
+
+    def __init__(self, device: torch.device, limits: Limits, store: Store | None = None) -> None:
+        self.device, self.store = device, store
         self._near, self._far = Shelf(limits.device), Shelf(limits.host)
+        self._lock = threading.RLock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._writing: dict[str, Future[None]] = {}
+        self._writer: ThreadPoolExecutor | None = None
 
     def __contains__(self, name: str) -> bool:
-        return name in self._near or name in self._far
+        return name in self._near or name in self._far or (self.store is not None and name in self.store)
 
     def get(self, name: str) -> Blob | None:
-        """The blob's tensors on the device, or None; they must not be written to."""
-        blob = self._near.get(name)
-        kept = self._far.get(name)
-        if blob is None and kept is not None:
-            blob = {part: tensor.to(self.device, non_blocking=True) for part, tensor in kept.items()}
-            self._place(name, blob)
-        return blob
+        """The blob's tensors on the device, or None."""
+        return self.fetch([name])[0]
 
     def fetch(self, names: Sequence[str]) -> list[Blob | None]:
-        """Several blobs, as `get` gives them."""
-        return [self.get(name) for name in names]
+        """Several blobs, as `get` gives them; those on disk are read at the same time. The last is the last used."""
+        stored = self._read([name for name in names if name not in self._near and name not in self._far])
+        return [self._taken(name, stored.get(name)) for name in names]
 
     def put(self, name: str, blob: Blob) -> None:
         """Keep tensors that nobody writes to any more."""
-        if name not in self:
-            self._place(name, blob)
+        with self._lock:
+            if name not in self._near and name not in self._far:
+                self._place(name, blob)
+        if self.store is not None and name not in self.store and name not in self._writing:
+            self._write(self.store, name, blob)
+
+    def flush(self) -> None:
+        """Wait until everything that was put in is on disk, as far as it can be."""
+        for future in list(self._writing.values()):
+            future.result()
 
     def clear(self) -> None:
+        """Forget everything, on disk too."""
+        self.flush()
         self._near.clear()
         self._far.clear()
+        if self.store is not None:
+            self.store.clear()
+
+    def _taken(self, name: str, read: Blob | None) -> Blob | None:
+        with self._lock:
+            blob = self._near.get(name)
+            kept = self._far.get(name)
+            if blob is None and kept is not None:
+                blob = {part: tensor.to(self.device, non_blocking=True) for part, tensor in kept.items()}
+                self._place(name, blob)
+            elif blob is None and read is not None:
+                blob = read
+                self._place(name, blob)
+            return blob
+
+    def _read(self, names: Sequence[str]) -> dict[str, Blob | None]:
+        store = self.store
+        if store is None or not names:
+            return {}
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), "omni-read")
+        return dict(zip(names, self._pool.map(lambda name: store.get(name, self.device), names), strict=True))
+
+    def _write(self, store: Store, name: str, blob: Blob) -> None:
+        """Write in the background, after the work that makes the tensors. Past `WAITING` writes this one is left out:
+        what waits holds memory."""
+        if len(self._writing) >= WAITING:
+            return
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, "omni-write")
+        done = torch.cuda.Event() if self.device.type == "cuda" else None
+        if done is not None:
+            done.record()
+
+        def write() -> None:
+            if done is None:
+                store.put(name, blob)
+                return
+            done.synchronize()
+            with torch.cuda.stream(torch.cuda.Stream(self.device)):
+                store.put(name, {part: tensor.cpu() for part, tensor in blob.items()})
+
+        self._writing[name] = future = self._writer.submit(write)
+        future.add_done_callback(lambda _: self._writing.pop(name, None))
 
     def _place(self, name: str, blob: Blob) -> None:
+        """Put a blob on the device's shelf; what falls off it moves to the host's, and what falls off that is on disk
+        or gone."""
         for other, old in self._near.put(name, blob):
             if other not in self._far and size_of(old) <= self._far.limit:
                 self._far.put(other, {part: to_host(tensor) for part, tensor in old.items()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ import torch
 from omni_agent.runtime import layout, segments
 from omni_agent.runtime.config import read_config
 from omni_agent.runtime.generate import End, Generator, Token
+from omni_agent.runtime.identity import checkpoint, identity
 from omni_agent.runtime.layout import CUT, Piece, Prompt
 from omni_agent.runtime.loading import Loaded, load
 from omni_agent.runtime.sampling import Sampling
 from omni_agent.runtime.snapshots import Snapshots
+from omni_agent.runtime.store import open_store
 from omni_agent.runtime.tiers import Limits, Tiers
 from omni_agent.runtime.tokenizer import Tokenizer
 
@@ -94,6 +98,14 @@ def kept(tiny: Loaded, limits: Limits) -> Watching:
     return Watching(tiny.model, 512, snapshots=snapshots, chunk=CHUNK)
 
 
+def restarted(tiny: Loaded, folder: Path) -> Watching:
+    """A new process's generator: it has nothing but what is on disk."""
+    store = open_store(folder, PLENTY, pytest.fail)
+    return Watching(
+        tiny.model, 512, snapshots=Snapshots(Tiers(tiny.model.device, Limits(), store), "test"), chunk=CHUNK
+    )
+
+
 def same(left: Watching, right: Watching) -> bool:
     return len(left.logits) == len(right.logits) and all(map(torch.equal, left.logits, right.logits))
 
@@ -153,6 +165,62 @@ def test_turn_after_turn(tiny: Loaded, tokenizer: Tokenizer, limits: Limits) -> 
         assert again == tokens and same(generator, plain)
         reached.append(end.restored)
     assert reached[0] == 0 and reached[1] > 50 and reached[2] > reached[1]
+
+
+def test_equal_to_the_last_bit_through_disk_at_every_cut(tiny: Loaded, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """The state of every cut in turn is the last one on disk: those behind it are deleted."""
+    prompt = conversation(tokenizer, "How many are there?")
+    plain, first = Watching(tiny.model, 512, chunk=CHUNK), restarted(tiny, tmp_path)
+    expected = answer(plain, prompt)[0]
+    assert answer(first, prompt)[0] == expected and same(first, plain)
+    assert first.snapshots is not None
+    first.snapshots.tiers.flush()
+    for part in reversed([part for part in segments.segments(prompt, CHUNK, "test") if part.kept]):
+        again = restarted(tiny, tmp_path)
+        tokens, end = answer(again, prompt)
+        assert end.restored == part.end
+        assert tokens == expected and same(again, plain)
+        again.snapshots.tiers.flush()  # type: ignore[union-attr]  # it kept what it had to compute: gone again
+        for path in tmp_path.glob("state-*"):
+            ends = [kept.end for kept in segments.segments(prompt, CHUNK, "test") if kept.key in path.name]
+            if not ends or ends[0] >= part.end:
+                path.unlink()
+
+
+def test_a_damaged_part_shortens_what_is_restored(loaded: Loaded, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    prompt = conversation(tokenizer, "How many are there?")
+    plain, first = Watching(loaded.model, 512, chunk=CHUNK), restarted(loaded, tmp_path)
+    expected = answer(plain, prompt)[0]
+    answer(first, prompt)
+    first.snapshots.tiers.flush()  # type: ignore[union-attr]
+    path = segments.segments(prompt, CHUNK, "test")
+    broken = next(part for part in path if part.start >= 60)
+    file = tmp_path / f"keys-{broken.key}.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    notes: list[str] = []
+    tiers = Tiers(loaded.model.device, Limits(device=PLENTY), open_store(tmp_path, PLENTY, notes.append))
+    again = Watching(loaded.model, 512, snapshots=Snapshots(tiers, "test"), chunk=CHUNK)
+    tokens, end = answer(again, prompt)
+    assert tokens == expected and same(again, plain)
+    assert 0 < end.restored <= broken.start and len(notes) == 1
+
+
+def test_another_model_in_the_folder_is_another_root(folder: Path, tmp_path: Path) -> None:
+    """Weights replaced by others of the same shapes and sizes, with their times put back; then only a time."""
+    copy = shutil.copytree(folder, tmp_path / "model")
+    names = [checkpoint(copy)]
+    shard = next(iter(sorted(copy.glob("*.safetensors"))))
+    times, data = shard.stat(), bytearray(shard.read_bytes())
+    data[-5] ^= 1
+    shard.write_bytes(data)
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    names.append(checkpoint(copy))
+    os.utime(shard)
+    names.append(checkpoint(copy))
+    assert len(set(names)) == 3
+    assert checkpoint(copy) == names[2]
+    cpu = torch.device("cpu")
+    assert identity(copy, cpu, torch.float32) != identity(copy, cpu, torch.bfloat16)
 
 
 def test_the_next_turn_finds_what_was_prepared(tiny: Loaded, tokenizer: Tokenizer) -> None:
