@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -202,6 +204,47 @@ def test_info_from_the_command_line_without_torch_or_card(
     assert value["schema_version"] == 1 and value["blocks"] == make_checkpoint.PATTERN
     monkeypatch.setenv("OMNI_MODEL_PATH", str(folder))
     assert run("info").stdout == done.stdout
+
+
+@pytest.fixture
+def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All headers of the released model over 66 GB of nothing: sparse files take no room."""
+    large = {"width": 1280, "layers": 32, "heads": 16, "mlp": 5120, "table": 128, "prefix": 10, "patch": 16}
+    monkeypatch.setattr(make_checkpoint, "VISION", large)
+    sound = {"hidden_size": 1024, "layers": 24, "ff": 4096, "channels": 256, "mels": 128, "kernel": 9, "heads": 8}
+    monkeypatch.setattr(make_checkpoint, "SOUND", sound)
+    folder = Path(shutil.copytree(Path(make_checkpoint.__file__).parent / "released", tmp_path / "released"))
+    text = json.loads((folder / "config.json").read_text())["llm_config"]
+    wide = {"mlp1.1.weight": (20480, 5120), "mlp1.3.weight": (2688, 20480)}
+    wide |= {"sound_projection.linear1.weight": (4096, 1024), "sound_projection.linear2.weight": (2688, 4096)}
+    shapes = dict(make_checkpoint.text_shapes(text)) | dict(make_checkpoint.media_shapes(text)) | wide
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        counter = name.endswith("num_batches_tracked")
+        size = math.prod(shape) * (8 if counter else 2)
+        header[name] = {"dtype": "I64" if counter else "BF16", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    data = json.dumps(header).encode()
+    with (folder / "model.safetensors").open("wb") as stream:
+        stream.write(struct.pack("<Q", len(data)) + data)
+        stream.truncate(8 + len(data) + at)
+    return folder
+
+
+def test_the_released_model_by_its_headers(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published totals, and what fits an H100 by the model's documented arithmetic: the weights are 66.03 GB, and
+    85.5 GB less those and 2.1 to work in leave more than the 1.6 GB that 262,144 tokens take."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559 MiB'\necho 'NVIDIA L40S, 46068 MiB'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = info(released)
+    assert (made.parameters, made.tensors) == (33_015_632_214, 7_349)
+    assert made.weights_bytes == 66_031_264_428 and [card.context for card in made.cards] == [262_144, 0]
+    need = next(need for need in made.needs if need.context == 131_072)
+    assert need.cache_bytes == 131_072 * 6_144 + 23 * (64 * 64 * 128 * 4 + 4 * 6144 * 2)
+    checks = {check.what: check for check in verify(released).checks}
+    assert checks["published totals"].ok and checks["parameters"].ok
 
 
 def test_info_of_what_is_no_checkpoint(tmp_path: Path) -> None:
