@@ -172,6 +172,35 @@ def test_the_microphone_is_recorded_and_heard(examples: Path, tmp_path: Path, re
     assert len(list((tmp_path / "out").glob("recording-*.wav"))) == 1
 
 
+def test_ctrl_c_ends_a_recording_and_what_was_recorded_is_heard(
+    examples: Path, tmp_path: Path, require: Callable[..., None]
+) -> None:
+    require("ffmpeg")
+    raw = tmp_path / "voice.raw"
+    command = ["ffmpeg", "-v", "error", "-i", str(examples / "speech.flac"), "-f", "s16le", "-ar", "16000", str(raw)]
+    subprocess.run(command, check=True)
+    running = subprocess.Popen(
+        [*OMNI, "--mic"],
+        cwd=tmp_path,
+        env={**os.environ, **alsa(tmp_path, raw)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    spoken = 4 * 2 * 16_000  # bytes of the first seconds, in which Mr. Dashwood is named
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > spoken for path in tmp_path.glob("recording-*.wav")):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=200)
+    assert running.returncode == 0 and "Dashwood" in stdout, stderr
+    assert "Ctrl-C ends it" in stderr and "interrupted" not in stderr
+    (kept,) = tmp_path.glob("recording-*.wav")
+    with wave.open(str(kept)) as file:
+        assert file.getnframes() > spoken / 2, "the file is closed and whole"
+
+
 def test_without_portaudio_the_apt_line_is_given_and_files_still_work(tmp_path: Path, short: Path) -> None:
     """sounddevice raises OSError at import where the library is missing; a module that does so stands in for it."""
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
