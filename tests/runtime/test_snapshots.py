@@ -28,9 +28,13 @@ CHUNK = 32
 PLENTY = 1 << 30
 
 
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
+@pytest.fixture(scope="module", params=["fp32", "bf16", pytest.param("cuda", marks=pytest.mark.gpu)])
 def tiny(request: pytest.FixtureRequest, folder: Path, loaded: Loaded) -> Loaded:
-    return loaded if request.param == "fp32" else load(folder, device="cpu", dtype=torch.bfloat16)
+    if request.param == "fp32":
+        return loaded
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+    return load(folder, device="cuda" if request.param == "cuda" else "cpu", dtype=torch.bfloat16)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +74,15 @@ def conversation(tokenizer: Tokenizer, question: str, turns: int = 2) -> Prompt:
 
 def answer(generator: Generator, prompt: Any, **options: Any) -> tuple[list[int], End]:
     given: dict[str, Any] = {"sampling": GREEDY, "max_tokens": 12, "ends": frozenset()}
+    prompt = on(generator.model.device, prompt)
     *tokens, end = generator.stream(prompt, **given | options)
     assert isinstance(end, End)
     return [token.id for token in tokens if isinstance(token, Token)], end
+
+
+def on(device: torch.device, prompt: Prompt) -> Prompt:
+    ids, places, values = (part.to(device) for part in (prompt.ids, prompt.places, prompt.values))
+    return Prompt(ids, places, values, prompt.runs, prompt.cuts)
 
 
 class Watching(Generator):
@@ -227,8 +237,8 @@ def test_the_next_turn_finds_what_was_prepared(tiny: Loaded, tokenizer: Tokenize
     """Prepared with an empty question in place of the next one, twice; the next question then begins right there."""
     plain, generator = Watching(tiny.model, 512, chunk=CHUNK), kept(tiny, Limits(device=PLENTY))
     answer(generator, conversation(tokenizer, "What is that?", 1))
-    ready = generator.prepare(conversation(tokenizer, "", 2))
-    assert generator.prepare(conversation(tokenizer, "", 2)) == ready
+    ready = generator.prepare(on(tiny.model.device, conversation(tokenizer, "", 2)))
+    assert generator.prepare(on(tiny.model.device, conversation(tokenizer, "", 2))) == ready
     prompt = conversation(tokenizer, "How old?", 2)
     generator.logits.clear()
     tokens, end = answer(generator, prompt)
