@@ -54,6 +54,8 @@ def measure(model: LanguageModel, length: int, folder: Path) -> dict[str, Any]:
     first_token(generator, prompts[0])  # kernels compile
     full = [first_token(generator, prompt) for prompt in prompts[:2]]
     found: dict[str, Any] = {"shared": length, "full_prefill_s": min(seconds for seconds, _ in full), "equal": True}
+    alone = Prompt(prompts[0].ids[-NEW:], prompts[0].places, prompts[0].values)
+    found["new_tokens_alone_s"] = statistics.median(first_token(generator, alone)[0] for _ in range(RUNS))
     places = {"gpu": Limits(device=8 * GB), "host": Limits(host=8 * GB)}
     for place, limits in places.items():
         generator.snapshots = Snapshots(Tiers(model.device, limits), "benchmark")
@@ -93,7 +95,8 @@ def main() -> None:
     model = random_model()
     with tempfile.TemporaryDirectory() as folder:
         runs = [measure(model, length, Path(folder) / "kept") for length in arguments.lengths]
-    result = {"machine": machine(), "new_tokens": NEW, "runs": runs}
+    about = machine() | {"command": "python -m benchmarks.snapshots"}
+    result = {"machine": about, "new_tokens": NEW, "runs": runs}
     print(json.dumps(result, indent=1))
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,57 @@ from omni_agent.errors import OmniError
 from omni_agent.media.files import write
 from omni_agent.settings import load
 
+KINDS = {  # folder in the cache -> what it holds; weights that were put together there are no result and not listed
+    "page": "pages read",
+    "heard": "stretches of sound heard",
+    "voices": "voices told apart",
+    "watched": "videos watched",
+    "model": "what the full model made of files and prompts",
+}
 VERSION = 1  # raise it when what is stored, or the way it is made, changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is kept of one kind: files and bytes on disk."""
+
+    kind: str
+    what: str
+    entries: int
+    bytes: int
+
+
+def folder() -> Path:
+    """Where everything is kept."""
+    return load().cache_dir
+
+
+def kept() -> tuple[Kept, ...]:
+    """What is on disk, kind by kind, with what is not there as zero."""
+    return tuple(_counted(kind, [path.stat().st_size for path in _entries(kind)]) for kind in KINDS)
+
+
+def clear() -> tuple[Kept, ...]:
+    """Delete all that is kept and say what it was. Work of another process that is under way is only done again."""
+    return tuple(_counted(kind, list(_deleted(kind))) for kind in KINDS)
+
+
+def _counted(kind: str, sizes: list[int]) -> Kept:
+    return Kept(kind=kind, what=KINDS[kind], entries=len(sizes), bytes=sum(sizes))
+
+
+def _entries(kind: str) -> Iterator[Path]:
+    for path in (folder() / kind).rglob("*"):
+        if path.suffix in (".json", ".safetensors") and path.is_file() and not path.is_symlink():
+            yield path
+
+
+def _deleted(kind: str) -> Iterator[int]:
+    for path in list(_entries(kind)):
+        with suppress(FileNotFoundError):
+            size = path.stat().st_size
+            path.unlink()
+            yield size
 
 
 def get(kind: str, *key: object) -> Any:

@@ -15,6 +15,7 @@ import typer
 
 from omni_agent import __version__
 from omni_agent.cli.ask import ask
+from omni_agent.cli.cache import cache
 from omni_agent.cli.click import click
 from omni_agent.cli.doctor import doctor
 from omni_agent.cli.model import model
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (ask, click, doctor, transcribe, watch):
     app.command()(command)
+app.add_typer(cache, name="cache")
 app.add_typer(model, name="model")
 
 

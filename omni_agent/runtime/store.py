@@ -145,6 +145,7 @@ class Store:
 
     def _read(self, file: BinaryIO, name: str, device: torch.device) -> Blob:
         size = os.fstat(file.fileno()).st_size
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)  # the disk works while digests are computed
         header, start = self._header(file, name, size)
         about = header.pop("__metadata__")
         total = max((value["data_offsets"][1] for value in header.values()), default=0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from omni_agent.runtime.store import Blob, Store
 
-READERS = 8  # files read from disk at a time; their digests are computed as they come
+READERS = 16  # files read from disk at a time; their digests are computed as they come
 WAITING = 128  # blobs that may wait to be written
 
 
