@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("omni"), description="pages read, half-done transcripts"
     )
+    resident: Literal["auto", "always", "never"] = Field(
+        "auto", description="keep the engine loaded in a background process; auto asks once, on a terminal"
+    )
+    idle_minutes: float = Field(15.0, gt=0, le=10_080, description="after which that process leaves")
     offline: bool = Field(False, description="never fetch weights")
     whisper_model: Path | None = Field(None, description="folder of a faster-whisper model to use instead of base")
     model_path: Path | None = Field(None, description="folder of the full model's checkpoint")

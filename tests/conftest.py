@@ -44,6 +44,7 @@ def own_settings(
     monkeypatch.setenv("OMNI_CONFIG", str(folder / "config.toml"))
     monkeypatch.setenv("OMNI_CACHE_DIR", str(folder / "cache"))
     monkeypatch.setenv("OMNI_OFFLINE", "1")
+    monkeypatch.setenv("OMNI_RESIDENT", "never")
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omni_agent.engines import local, server
-from omni_agent.errors import OmniError
+from omni_agent.errors import OmniError, Unavailable
 from omni_agent.media import hands, microphone, screen
 from omni_agent.perception.lite import engine as lite
 from omni_agent.perception.lite import whisper
+from omni_agent.perception.resident.start import running
 from omni_agent.settings import config_file, load
 
 
@@ -85,11 +86,19 @@ def _speech() -> str:
     return whisper.describe(settings.whisper_model, cache=settings.cache_dir)
 
 
+def _resident() -> str:
+    found = running()
+    if not found:
+        raise Unavailable("none runs", hint="omni engine start keeps one loaded between commands")
+    return "; ".join(f"{told['engine']} runs, process {told['pid']}, {told['memory_mb']:.0f} MB" for told in found)
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
     "engine lite": _engine(lite.check),
     "engine local": _local,
     "engine server": _server,
     "settings": _settings,
+    "resident engine": _resident,
     "memory": _memory,
     "gpu": lambda: "; ".join(local.cards()),
     "screen": screen.describe,

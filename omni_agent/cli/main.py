@@ -18,6 +18,7 @@ from omni_agent.cli.ask import ask
 from omni_agent.cli.cache import cache
 from omni_agent.cli.click import click
 from omni_agent.cli.doctor import doctor
+from omni_agent.cli.engine import engine
 from omni_agent.cli.model import model
 from omni_agent.cli.output import note
 from omni_agent.cli.transcribe import transcribe
@@ -36,6 +37,7 @@ app = typer.Typer(
 for command in (ask, click, doctor, transcribe, watch):
     app.command()(command)
 app.add_typer(cache, name="cache")
+app.add_typer(engine)
 app.add_typer(model, name="model")
 
 

@@ -23,10 +23,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no n
 
 def chosen(engine: str | None, quiet: bool) -> Perception:
     """The perception that will answer; says on stderr which one, and the first time what a better one needs."""
+    from omni_agent.cli.engine import agreed
     from omni_agent.perception.choose import choose
     from omni_agent.settings import load
 
-    settings = load(engine=engine)
+    settings = agreed(load(engine=engine), quiet)
     choice = choose(settings)
     if not quiet:
         note(f"engine: {choice.perception.name}")

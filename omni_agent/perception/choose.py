@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Literal
 
 from omni_agent.engines import local, server
 from omni_agent.engines.base import Engine
+from omni_agent.engines.wanted import Wanted
 from omni_agent.errors import Unavailable
 from omni_agent.perception.base import Perception
 from omni_agent.settings import EngineName, Settings, load
@@ -23,7 +26,19 @@ class Choice:
 
 @lru_cache(maxsize=2)
 def choose(settings: Settings) -> Choice:
-    """Pick by `settings.engine`. 'auto' tries local, then lite, and never a server. Raises Unavailable."""
+    """Pick by `settings.engine`. 'auto' tries local, then lite, and never a server. Raises Unavailable.
+
+    With `settings.resident` "always" it is the same perception in the background process, which is started when it is
+    first asked something."""
+    choice = _chosen(settings)
+    if settings.resident == "always" and choice.perception.name in ("lite", "local"):
+        from omni_agent.perception.resident.client import ResidentPerception
+
+        return Choice(ResidentPerception(settings, choice.perception.name), choice.better)
+    return choice
+
+
+def _chosen(settings: Settings) -> Choice:
     if settings.engine != "auto":
         return Choice(_MAKERS[settings.engine](settings))
     try:
@@ -42,7 +57,13 @@ def perceive(engine: EngineName | Perception | None) -> Perception:
 
 def _local(settings: Settings) -> Perception:
     folder = local.check(settings.model_path, settings.device)
-    return _model(local.LocalEngine(folder, context=settings.context, device=settings.device), settings)
+    return _model(_loaded_once(folder, settings.context, settings.device), settings)
+
+
+@lru_cache(maxsize=1)
+def _loaded_once(folder: Path, context: int, device: Literal["cuda", "cpu"]) -> Engine:
+    """One engine for all settings that differ only in how it should answer."""
+    return Wanted(local.LocalEngine(folder, context=context, device=device))
 
 
 def _model(engine: Engine, settings: Settings) -> Perception:
