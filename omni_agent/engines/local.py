@@ -36,6 +36,8 @@ FRAME_SIDE = 1920  # longer sides are scaled down first: the encoder makes 672x3
 class LocalEngine:
     """A checkpoint folder on a device of this machine, loaded when it is first needed and then kept.
 
+    `cache` is a folder in which the states of prompts are kept for later questions; None keeps nothing.
+
     One conversation at a time; others wait their turn. `device` "cpu" is for small checkpoints.
     """
 
@@ -48,8 +50,10 @@ class LocalEngine:
         context: int = 131_072,
         device: Literal["cuda", "cpu"] = "cuda",
         progress: Progress = no_progress,
+        cache: Path | None = None,
     ) -> None:
         self._folder, self._context, self._device, self._progress = folder, context, device, progress
+        self._cache = cache
         self._chat: Chat | None = None
         self._turn = threading.Lock()
 
@@ -106,7 +110,9 @@ class LocalEngine:
         if self._chat is None:
             from omni_agent.runtime.chat import Chat
 
-            self._chat = Chat(self._folder, device=self._device, context=self._context, progress=self._progress)
+            self._chat = Chat(
+                self._folder, device=self._device, context=self._context, progress=self._progress, cache=self._cache
+            )
         return self._chat
 
 

@@ -21,9 +21,13 @@ from omni_agent.errors import EngineError
 from omni_agent.runtime.conversation import Composer, Prepared, Turn
 from omni_agent.runtime.generate import End, Generator
 from omni_agent.runtime.grammar import Grammar
+from omni_agent.runtime.identity import identity
 from omni_agent.runtime.loading import load
 from omni_agent.runtime.sampling import Sampling
+from omni_agent.runtime.snapshots import Snapshots
+from omni_agent.runtime.store import DISK, Note, ignore, open_store
 from omni_agent.runtime.thinking import Budget, Markers, Watch
+from omni_agent.runtime.tiers import Tiers, fitting
 from omni_agent.runtime.tokenizer import Tokenizer
 from omni_agent.types import Progress, no_progress
 
@@ -39,6 +43,9 @@ class Said:
 class Chat:
     """One checkpoint on one device, answering one conversation at a time.
 
+    `cache` is a folder in which prompts' states are kept for later questions on the same media, beside those kept in
+    memory; None keeps nothing of them anywhere. `note` hears what was dropped there and why.
+
     Raises what `loading.load` raises: CheckpointError, Unavailable.
     """
 
@@ -50,11 +57,17 @@ class Chat:
         context: int,
         dtype: torch.dtype = torch.bfloat16,
         progress: Progress = no_progress,
+        cache: Path | None = None,
+        note: Note = ignore,
     ) -> None:
+        before = identity(folder, torch.device(device), dtype) if cache is not None else ""
         loaded = load(folder, device=device, dtype=dtype, context=context, media=True, progress=progress)
         self.tokenizer = Tokenizer(folder, loaded.config)
         self.encoders = loaded.encoders
         self.generator = Generator(loaded.model, context)
+        if cache is not None and identity(folder, loaded.model.device, dtype) == before:  # else replaced while read
+            tiers = Tiers(loaded.model.device, fitting(loaded.model.device), open_store(cache, DISK, note))
+            self.generator.snapshots = Snapshots(tiers, before)
         self.composer = Composer(self.tokenizer, self.encoders, loaded.model.device)
         special = self.tokenizer.special
         self._markers = Markers(
@@ -115,10 +128,8 @@ class Chat:
                 hint="ask about less at a time, or raise the setting 'context'",
             )
         watch = Watch(self._markers, Budget.of(think_budget, max_tokens), open=prepared.thinking)
-        with torch.inference_mode():
-            embedded = prepared.prompt.embedded(self.generator.model.embed)
         events = self.generator.stream(
-            embedded,
+            prepared.prompt,
             sampling=sampling,
             max_tokens=max_tokens,
             ends=self.tokenizer.end_ids,

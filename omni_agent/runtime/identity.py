@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from omni_agent.errors import CheckpointError
+from omni_agent.runtime.config import read_json
 from omni_agent.runtime.shards import shard_files
 
 SAMPLES, SAMPLE = 16, 4096  # bytes looked at in each shard, evenly spread: hashing all 66 GB would take a minute
@@ -32,7 +33,7 @@ def checkpoint(folder: Path) -> str:
     """The name of a checkpoint folder's content as it is now."""
     digest = hashlib.sha256()
     try:
-        digest.update((folder / "config.json").read_bytes())
+        digest.update(json.dumps(read_json(folder / "config.json"), sort_keys=True).encode())
         for shard in shard_files(folder)[0]:
             status = shard.stat()
             digest.update(f"{shard.name} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} ".encode())

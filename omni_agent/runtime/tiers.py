@@ -26,6 +26,14 @@ class Limits:
     host: int = 0
 
 
+def fitting(device: torch.device) -> Limits:
+    """Limits for this machine: a quarter of what is free on the card beside the model, and an eighth of main memory."""
+    host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
+    if device.type != "cuda":
+        return Limits(device=host)
+    return Limits(device=torch.cuda.mem_get_info(device)[0] // 4, host=host)
+
+
 class Shelf:
     """Blobs under one limit, the least recently used first."""
 

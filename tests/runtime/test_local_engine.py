@@ -15,7 +15,8 @@ from omni_agent.engines.local import LocalEngine
 from omni_agent.errors import CheckpointError, EngineError, Unavailable, UsageError
 from omni_agent.media import video
 from omni_agent.runtime.config import read_config
-from omni_agent.runtime.generate import Generator, Token
+from omni_agent.runtime.conversation import Turn
+from omni_agent.runtime.generate import End, Generator, Token
 from omni_agent.runtime.loading import load
 from omni_agent.runtime.sampling import Sampling
 from omni_agent.runtime.tokenizer import Tokenizer
@@ -48,6 +49,25 @@ def test_the_answer_is_the_generators_own(engine: LocalEngine, folder: Path) -> 
     tokens = [event.id for event in events if isinstance(event, Token)]
     assert done.usage.prompt_tokens == len(ids) and done.usage.answer_tokens == len(tokens)
     assert answer == tokenizer.decode([token for token in tokens if token not in tokenizer.silent_ids], special=True)
+
+
+def test_a_second_question_on_a_picture_is_answered_the_same_from_what_was_kept(
+    engine: LocalEngine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this engine and in one that finds only what is on disk; the whole picture is restored."""
+    monkeypatch.setattr("omni_agent.runtime.segments.LEAST", 4)
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8))
+    expected = [ask(engine, picture, question, max_tokens=8)[1] for question in ("What?", "Why is it so?")]
+    first = LocalEngine(folder, context=2048, device="cpu", cache=tmp_path / "kept")
+    assert [ask(first, picture, question, max_tokens=8)[1] for question in ("What?", "Why is it so?")] == expected
+    snapshots = first._loaded().generator.snapshots
+    assert snapshots is not None
+    snapshots.tiers.flush()
+    second = LocalEngine(folder, context=2048, device="cpu", cache=tmp_path / "kept")
+    prompt = second._loaded().prepare([Turn("user", (picture.pixels, "Why is it so?"))], think=False, max_tokens=8)
+    *_, end = second._loaded().reply(prompt, sampling=Sampling(), max_tokens=8)
+    assert isinstance(end, End) and end.restored == prompt.prompt.cuts[-1] > int(prompt.prompt.places[-1])
+    assert ask(second, picture, "Why is it so?", max_tokens=8)[1] == expected[1]
 
 
 def test_thinking_ends_within_its_budget_and_an_answer_follows(engine: LocalEngine) -> None:
