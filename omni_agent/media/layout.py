@@ -33,8 +33,9 @@ def words_of(line: Line) -> tuple[Word, ...]:
     return line.words or (Word(line.text, line.box),)
 
 
-def cells(line: Line) -> list[tuple[Word, ...]]:
-    """The words of a row, cut where the gap is wider than spaces between words are: the cells of a table row."""
+def cells(line: Line, gap: float | None = None) -> list[tuple[Word, ...]]:
+    """The words of a row, cut where the gap is wider than spaces between words are: the cells of a table row. `gap`, in
+    widths of an average letter, is what counts as wide in place of CELL_GAP."""
     words = [word for word in words_of(line) if not _LEADER.fullmatch(word.text)]
     if not words:
         return [words_of(line)]
@@ -43,7 +44,7 @@ def cells(line: Line) -> list[tuple[Word, ...]]:
     for word in words[1:]:
         last = found[-1][-1]
         figures = _FIGURE.fullmatch(word.text) and _FIGURE.fullmatch(last.text)
-        if word.box.x0 - last.box.x1 > (FIGURE_GAP if figures else CELL_GAP) * letter:
+        if word.box.x0 - last.box.x1 > (gap or (FIGURE_GAP if figures else CELL_GAP)) * letter:
             found.append([])
         found[-1].append(word)
     return [tuple(cell) for cell in found]
@@ -52,7 +53,7 @@ def cells(line: Line) -> list[tuple[Word, ...]]:
 _LEADER = re.compile(r"[.·_…]+")  # the dots that lead the eye from a label to its value
 
 
-_FIGURE = re.compile(r"[($€£-]*\d[\d.,]*\d[)%]*")
+_FIGURE = re.compile(r"[($€£-]*\d(?:[\d.,]*\d)?[)%]*")
 FIGURE_GAP = 0.9  # two numbers side by side are two cells sooner than two words are
 CELL_GAP = 2.0  # in widths of an average letter: a space is about 0.5 of one, in justified prose seldom more than 1.5
 
@@ -97,7 +98,8 @@ def _columns(words: list[Word], slope: float) -> list[list[Row]]:
                 side.clear()
 
     for row in rows:
-        if any(word.box.x0 < gutter - 0.004 and word.box.x1 > gutter + 0.004 for word in row) or _bridges(row, gutter):
+        over = any(word.box.x0 < gutter - 0.004 and word.box.x1 > gutter + 0.004 for word in row)
+        if over or _bridges(row, gutter) or _is_wide_table_row(row, gutter):
             flush()
             out.append([row])
         else:
@@ -136,6 +138,13 @@ def _bridges(row: Row, gutter: float) -> bool:
     return after[0].box.x0 - before[-1].box.x1 < 1.0 * _letter(row)
 
 
+def _is_wide_table_row(row: Row, gutter: float) -> bool:
+    """Whether both sides of the gutter are cells with wide gaps between them: a row of a table over both columns."""
+    letter = _letter(row)
+    sides = [[word for word in row if (word.box.center[0] >= gutter) == side] for side in (False, True)]
+    return all(any(b.box.x0 - a.box.x1 > CELL_GAP * letter for a, b in pairwise(side)) for side in sides)
+
+
 def _gutter(rows: Sequence[Row]) -> float | None:
     """The x of a white strip with running prose on both sides, or None. A table has short cells and is no prose."""
     if len(rows) < 6:
@@ -146,7 +155,7 @@ def _gutter(rows: Sequence[Row]) -> float | None:
     for step in range(30, 71, 2):
         x = left + (right - left) * step / 100
         split = [row for row in rows if _splits(row, x)]
-        if len(split) > best_rows and len(split) >= max(5, 0.35 * len(rows)) and _prose_beside(split, x):
+        if len(split) > best_rows and len(split) >= max(5, 0.2 * len(rows)) and _prose_beside(split, x):
             best, best_rows = x, len(split)
     return best
 
@@ -161,16 +170,24 @@ def _splits(row: Row, x: float) -> bool:
 
 
 def _prose_beside(rows: Sequence[Row], x: float) -> bool:
-    """Whether both sides hold running words: several a row, with no wide gaps among them."""
+    """Whether both sides hold running prose: enough lines that fill their column with words and no wide gaps. A figure
+    or a list may stand in either column beside them."""
     for side in (0, 1):
         parts = [[word for word in row if (word.box.center[0] >= x) == bool(side)] for row in rows]
-        counts = [len(part) for part in parts]
+        left = min(part[0].box.x0 for part in parts)
+        width = max(part[-1].box.x1 for part in parts) - left
         letter = _letter([word for part in parts for word in part])
-        gaps = sum(b.box.x0 - a.box.x1 > 3 * letter for part in parts for a, b in pairwise(part))
-        letters = sum(word.text[:1].isalpha() for part in parts for word in part)
-        if median(counts) < 3 or gaps > 0.15 * len(rows) or letters < 0.6 * sum(counts):
+        prose = [part for part in parts if _is_prose(part, 0.7 * width, 3 * letter)]
+        if len(prose) < max(4, 0.3 * len(rows)):
             return False
     return True
+
+
+def _is_prose(words: Row, width: float, gap: float) -> bool:
+    """Whether these words run on over at least this width with no gap as wide as this."""
+    wide = any(b.box.x0 - a.box.x1 > gap for a, b in pairwise(words))
+    letters = sum(word.text[:1].isalpha() for word in words)
+    return len(words) >= 4 and not wide and letters >= 0.6 * len(words) and words[-1].box.x1 - words[0].box.x0 >= width
 
 
 def union(boxes: Sequence[Box]) -> Box:

@@ -56,3 +56,30 @@ def test_a_skewed_scan_keeps_its_rows() -> None:
 def test_leading_dots_part_a_label_from_its_value() -> None:
     (row,) = arrange([line(0.1, 0.1, "Robbery. . . . . . . 102.1")])
     assert [cell[-1].text for cell in cells(row)][-1] == "102.1" and len(cells(row)) == 2
+
+
+def test_a_figure_beside_prose_does_not_weave_the_columns() -> None:
+    """The right column holds short labels for some lines and prose for others; the left is read through first."""
+    left = [line(0.1, 0.1 + 0.02 * n, f"left {n} {PROSE}") for n in range(14)]
+    labels = [line(0.55 + 0.04 * (n % 3), 0.1 + 0.02 * n, f"label {n}") for n in range(6)]
+    right = [line(0.55, 0.1 + 0.02 * n, f"right {n} {PROSE}") for n in range(6, 14)]
+    order = [row.text.split()[0] for row in arrange([*left, *labels, *right])]
+    assert order == ["left"] * 14 + ["label"] * 6 + ["right"] * 8
+
+
+def test_the_rows_of_a_table_over_both_columns_stay_whole() -> None:
+    values = (0.3, 0.4, 0.6, 0.7, 0.8)
+    table = [
+        part
+        for n in range(6)
+        for part in (
+            line(0.1, 0.1 + 0.02 * n, f"Item {n}"),
+            *(line(x, 0.1 + 0.02 * n, f"{n}.{i}") for i, x in enumerate(values)),
+        )
+    ]
+    below = [
+        line(x, 0.3 + 0.02 * n, f"{side} {n} {PROSE}") for n in range(8) for side, x in (("left", 0.1), ("right", 0.55))
+    ]
+    rows = [row.text for row in arrange([*table, *below])]
+    assert rows[0] == "Item 0 0.0 0.1 0.2 0.3 0.4" and rows[5].startswith("Item 5 5.0")
+    assert [row.split()[0] for row in rows[6:]] == ["left"] * 8 + ["right"] * 8
