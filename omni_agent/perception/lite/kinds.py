@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from omni_agent.perception.lite.questions import stem
+from omni_agent.perception.lite.words import stem
 
 
 class Kind(Enum):
@@ -21,6 +21,7 @@ class Kind(Enum):
     DATE = "a date"
     TIME = "a time"
     PERSON = "a name"
+    PLACE = "a place"
     EMAIL = "an e-mail address"
     ADDRESS = "a web address"
     PHONE = "a telephone number"
@@ -37,7 +38,10 @@ _NUMBER_WORDS = (
 _MONTH = r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
 _MONTH += r"|nov(?:ember)?|dec(?:ember)?"
 _DAY = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
-_CURRENCY = r"dollars?|euros?|pounds?|cents?|usd|eur|gbp|chf|yen|francs?"
+_CURRENCY = r"dollars?|euros?|pounds?|pence|cents?|francs?|crowns?|kron[aeo]r?|yen|yuan|rupees?|pesos?|rubles?|roubles?"
+_CURRENCY += (
+    r"|zlotys?|forints?|liras?|rand|reais|us\$|usd|eur|gbp|chf|sek|nok|dkk|czk|pln|huf|jpy|cny|inr|cad|aud|nzd|rub"
+)
 
 _ASKED: tuple[tuple[Kind, str], ...] = (
     (Kind.EMAIL, r"\be-?mail\b"),
@@ -61,7 +65,7 @@ _ASKED: tuple[tuple[Kind, str], ...] = (
 
 _HOLDS: dict[Kind, str] = {
     Kind.NUMBER: rf"(?<![\w-])\d|\b(?:{_NUMBER_WORDS})\b",
-    Kind.MONEY: rf"[$€£¥]|\b(?:{_CURRENCY})\b|\bfree\b|(?<![\w-])\d+[.,]\d\d\b",
+    Kind.MONEY: rf"[$€£¥₹₽₩₺₴]|\b(?:{_CURRENCY})\b|\bfree\b|(?<![\w-])\d+[.,]\d\d\b",
     Kind.PERCENT: r"\d\s*(?:%|per ?cent)|\bper ?cent\b|\bhalf\b|\bquarter\b",
     Kind.DATE: rf"(?<![\w-])(?:19|20)\d\d(?![\w-])|\b(?:{_MONTH})\b|\b(?:{_DAY})s?\b|\d{{1,2}}[./-]\d{{1,2}}"
     r"|\b(?:today|tomorrow|yesterday)\b",
@@ -79,12 +83,47 @@ _HOLDS: dict[Kind, str] = {
 }
 
 
+_WORDS = r"[^\W\d_][\w'’-]+"  # of letters in any script
+_SECOND_NAMES = re.compile(rf"({_WORDS}) (?:(?:[^\W\d_]{{2,3}}|[A-Z]\.) ){{0,2}}(?=({_WORDS}))")
+_INNER_WORD = re.compile(rf"(?<=[\w,:] )({_WORDS})|^({_WORDS})$")
+_PATH = re.compile(r"(?<!\w)~?/\w")
+
+
+def _is_name(word: str) -> bool:
+    return word[:1].isupper() and any(letter.islower() for letter in word[1:])
+
+
+def _names_somebody(text: str) -> float:
+    """1 for a text with two names in a row ("Ada Lovelace", "Ludwig van Beethoven"), 0.5 for one with a single name."""
+    if any(_is_name(match[1]) and _is_name(match[2]) for match in _SECOND_NAMES.finditer(text)):
+        return 1.0
+    return 0.5 if any(_is_name(match[1] or match[2]) for match in _INNER_WORD.finditer(text)) else 0.0
+
+
 def asked(question: str) -> Kind:
     """The kind of value that this question asks for; ANY where every text may answer."""
     text = question.lower().strip()
     if re.search(r"\b(?:called|named)\s*\??$", text):
         return Kind.ANY
     return next((kind for kind, pattern in _ASKED if re.search(pattern, text)), Kind.ANY)
+
+
+# What asks for a moment of a video and for a date in a document, for a view and for a name.
+_ASKED_OF_DOCUMENTS: tuple[tuple[Kind, str], ...] = (
+    (Kind.DATE, r"^(?:on |in |since |by |until )?when\b|^how long ago\b|\bdated?\b"),
+    (Kind.PLACE, r"^(?:from |to |in )?where\b|\b(?:what|which) (?:country|city|town|state|place|region|county)\b"),
+    (Kind.NUMBER, r"\bhow (?:deep|heavy|thick|hot|cold|long)\b|\b(?:what|which) (?:share|proportion|rate|ratio)\b"),
+    (Kind.NUMBER, r"\bwhat (?:is|was|are|were) the (?:average|mean|median|maximum|minimum|population|length|width)\b"),
+)
+
+
+def asked_of_document(question: str) -> Kind:
+    """The kind of value that this question asks a document for."""
+    kind = asked(question)
+    if kind is not Kind.ANY:
+        return kind
+    text = question.lower().strip()
+    return next((kind for kind, pattern in _ASKED_OF_DOCUMENTS if re.search(pattern, text)), Kind.ANY)
 
 
 # The words that name a kind: a text that holds the value need not hold them too.
@@ -114,9 +153,9 @@ def fit(kind: Kind, text: str) -> float:
     if kind is Kind.ANY:
         return 1.0
     if kind is Kind.PERSON:
-        if re.search(r"\b[A-Z][a-zà-ÿ'-]+ (?:[a-z]{2,3} |[A-Z]\. ){0,2}[A-Z][a-zà-ÿ'-]+", text):
-            return 1.0
-        return 0.5 if re.search(r"(?<=[\w,:] )[A-Z][a-zà-ÿ]+\b|^[A-Z][a-zà-ÿ]+$", text) else 0.0
+        return _names_somebody(text)
+    if kind is Kind.PLACE:
+        return 1.0 if _names_somebody(text) or _PATH.search(text) else 0.0
     if re.search(_HOLDS[kind], text.lower()):
         return 1.0
     if kind is Kind.VERSION and re.search(r"\d+(?:\.\d+)+|\b\d+\b", text):

@@ -1,7 +1,8 @@
-"""Finding the units that bear on a question: meaning first, exact terms and numbers second.
+"""Finding the units that bear on a question: passages by meaning and by terms, then their sentences and rows.
 
 Ranks are not fused with equal weight: on paraphrased questions term matching alone finds 3 of 16 where meaning finds
-all 16, and fusing the two finds 5. The score is the cosine, plus what the terms add.
+all 16, and fusing the two finds 5. The score is the cosine, plus what the terms add; units that hold most of the
+question's terms are looked at whatever their passage means.
 """
 
 from __future__ import annotations
@@ -12,71 +13,79 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omni_agent.perception.lite.questions import Question, stems
+from omni_agent.perception.lite.questions import Question
 from omni_agent.perception.lite.units import Unit
+from omni_agent.perception.lite.words import stems
 from omni_agent.types import Progress
 
 if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
 
 PASSAGE_WORDS = 90
-MANY_PASSAGES = 300  # beyond it (about 50 dense pages) terms choose which passages are embedded
 PASSAGES = 12  # that are looked at sentence by sentence
+BY_TERMS = 12  # units looked at for their terms alone
 TERM_WEIGHT = 0.45
-BREVITY_WEIGHT = 0.12  # for saying little else: long sentences hold many words by chance
 CONTEXT_SHARE = 0.6  # of a term's weight when only the heading, the caption or a neighbour holds it
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A unit with why it was found: cosine with the question, the share of the question's terms it holds (by weight),
-    and that share with its context and its neighbours counted in part."""
+    """A unit, its place in reading order, and why it was found: the cosine with the question, the share of the
+    question's terms that it holds (by rarity, those of its context and its neighbours counted in part), and the
+    sentence before it."""
 
+    index: int
     unit: Unit
     cosine: float
-    coverage: float
     near: float
     around: frozenset[str]  # stems of the unit, its context and its neighbours
-    brevity: float  # the share of the unit's words that the question has too
+    before: str
 
     @property
     def score(self) -> float:
-        return self.cosine + TERM_WEIGHT * self.near + BREVITY_WEIGHT * self.brevity
+        return self.cosine + TERM_WEIGHT * self.near
 
 
-def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress: Progress) -> list[Hit]:
-    """The best units for a question, best first."""
-    import numpy as np
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best units for a question, best first, and how rare each of its terms is in the document: 0 in every passage,
+    1 in none."""
 
-    if not found:
-        return []
+    hits: tuple[Hit, ...]
+    rarity: dict[str, float]
+
+
+def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress: Progress) -> Found:
+    """The units that bear on a question."""
     words = [frozenset(stems(unit.text)) for unit in found]
     context = [frozenset(stems(f"{unit.context} {unit.heads}")) for unit in found]
     groups = _passages(found)
-    weights = _weights(question, [frozenset().union(*(words[i] | context[i] for i in group)) for group in groups])
+    held = [frozenset().union(*(words[i] | context[i] for i in group)) for group in groups]
+    rarity = _rarity(question, held)
     asked = embedder.embed([question.text])[0]
-    by_terms = [_share(weights, frozenset().union(*(words[i] | context[i] for i in group))) for group in groups]
-    chosen = sorted(range(len(groups)), key=lambda g: -by_terms[g])[:MANY_PASSAGES]
-    cosines: dict[int, float] = {}
-    for start in range(0, len(chosen), 64):
-        progress("searching", start, len(chosen))
-        part = chosen[start : start + 64]
-        texts = [_joined([found[i] for i in groups[g]]) for g in part]
-        cosines.update(zip(part, (embedder.embed(texts) @ asked).tolist(), strict=True))
-    best = sorted(chosen, key=lambda g: -(cosines[g] + TERM_WEIGHT * by_terms[g]))[:PASSAGES]
-    indices = [i for g in sorted(best) for i in groups[g]]
+    scores = []
+    for start in range(0, len(groups), 64):
+        progress("searching", start, len(groups))
+        part = range(start, min(start + 64, len(groups)))
+        cosines = (embedder.embed([_joined([found[i] for i in groups[g]]) for g in part]) @ asked).tolist()
+        scores += [cosine + TERM_WEIGHT * _share(rarity, held[g]) for g, cosine in zip(part, cosines, strict=True)]
+    best = sorted(range(len(groups)), key=lambda g: -scores[g])[:PASSAGES]
+    by_terms = sorted(range(len(found)), key=lambda i: -_near(rarity, words[i], context[i]))[:BY_TERMS]
+    indices = sorted({i for g in best for i in groups[g]} | set(by_terms))
     vectors = embedder.embed([_with_context(found[i]) for i in indices])
-    asked_stems = frozenset(stems(question.text))
     hits = []
-    for i, cosine in zip(indices, (np.asarray(vectors) @ asked).tolist(), strict=True):
-        beside = frozenset().union(*(words[j] for j in (i - 1, i + 1) if 0 <= j < len(found) and _alike(found, i, j)))
-        around = context[i] | beside
-        coverage = _share(weights, words[i])
-        near = coverage + CONTEXT_SHARE * (_share(weights, words[i] | around) - coverage)
-        brevity = len(asked_stems & words[i]) / max(4, len(words[i]))
-        hits.append(Hit(found[i], cosine, coverage, near, words[i] | around, brevity))
-    progress("searching", len(chosen), len(chosen))
-    return sorted(hits, key=lambda hit: -hit.score)
+    for i, cosine in zip(indices, (vectors @ asked).tolist(), strict=True):
+        beside = [j for j in (i - 1, i + 1) if 0 <= j < len(found) and _alike(found, i, j)]
+        around = context[i].union(*(words[j] for j in beside))
+        before = found[i - 1].text if i - 1 in beside and not found[i - 1].heading else ""
+        hits.append(Hit(i, found[i], cosine, _near(rarity, words[i], around), words[i] | around, before))
+    progress("searching", len(groups), len(groups))
+    return Found(tuple(sorted(hits, key=lambda hit: -hit.score)), rarity)
+
+
+def _near(rarity: dict[str, float], words: frozenset[str], around: frozenset[str]) -> float:
+    own = _share(rarity, words)
+    return own + CONTEXT_SHARE * (_share(rarity, words | around) - own)
 
 
 def _alike(found: Sequence[Unit], i: int, j: int) -> bool:
@@ -112,15 +121,15 @@ def _passages(found: Sequence[Unit]) -> list[list[int]]:
     return groups
 
 
-def _weights(question: Question, passages: Sequence[frozenset[str]]) -> dict[str, float]:
-    """How much each term of the question tells, by how few passages hold it (BM25's idf); absent ones tell most."""
+def _rarity(question: Question, passages: Sequence[frozenset[str]]) -> dict[str, float]:
+    """How rare each term of the question is in the document: BM25's idf over that of a term that no passage holds."""
     counts = Counter(stem for passage in passages for stem in passage)
     n = len(passages)
-    return {
-        term.stem: math.log(1 + (n - counts[term.stem] + 0.5) / (counts[term.stem] + 0.5))
-        * (1.5 if term.literal else 1)
-        for term in question.terms
-    }
+
+    def idf(count: int) -> float:
+        return math.log(1 + (n - count + 0.5) / (count + 0.5))
+
+    return {term.stem: idf(counts[term.stem]) / idf(0) for term in question.terms}
 
 
 def _share(weights: dict[str, float], words: frozenset[str]) -> float:

@@ -34,10 +34,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a table below its head, and the caption above it where there is one."""
+    """The rows of a table below its head, the caption above it where there is one, and what its numbers are counted in
+    ("thousands") where the lines around it say so."""
 
     caption: str
     rows: tuple[Row, ...]
+    scale: str = ""
 
 
 def split(lines: Sequence[Line]) -> Iterator[Table | Line | None]:
@@ -53,7 +55,11 @@ def split(lines: Sequence[Line]) -> Iterator[Table | Line | None]:
         if _is_contents(block):
             yield None
         else:
-            yield _table(block, _caption(lines[max(0, at - 6) : at], lines[end : end + 2]))
+            before = lines[max(0, at - 6) : at]
+            scale = next(
+                (found[1].lower() for line in (*before, *block[:3]) if (found := _SCALE.search(line.text))), ""
+            )
+            yield Table(_caption(before, lines[end : end + 2]), _rows(block), scale)
         at = end
 
 
@@ -65,6 +71,7 @@ def is_value(text: str) -> bool:
     return digits > 0 and digits >= 0.4 * sum(c.isalnum() for c in text)
 
 
+_SCALE = re.compile(r"\bin (thousand|million|billion)s?\b", re.IGNORECASE)
 _NOTHING = re.compile(r"[-–—.…*]+|\(?[A-Z]\)|n/?a|nil|none", re.IGNORECASE)
 _YEAR = re.compile(r"(19|20)\d\d([/–-]\d{2,4})?")
 
@@ -75,7 +82,8 @@ _YEAR = re.compile(r"(19|20)\d\d([/–-]\d{2,4})?")
 def _run(lines: Sequence[Line], start: int) -> int:
     """Where the table that begins at `start` ends; `start` itself where none begins."""
     if len(layout.cells(lines[start])) < 2:
-        return start
+        below = _run(lines, start + 1) if start + 1 < len(lines) and _is_head(*lines[start : start + 2]) else 0
+        return below if below > start + 1 else start
     end, rows, at = start + 1, 1, start + 1
     while at < len(lines):
         gap = lines[at].box.y0 - lines[at - 1].box.y1
@@ -90,6 +98,16 @@ def _run(lines: Sequence[Line], start: int) -> int:
     block = lines[start:end]
     tabular = sum(len(layout.cells(line)) >= 2 for line in block)
     return end if rows >= 2 and tabular >= 0.5 * len(block) and _aligned(block) else start
+
+
+def _is_head(line: Line, row: Line) -> bool:
+    """Whether each word of a line stands over a cell of the row below it: heads that are a mere space apart."""
+    words, cells = layout.words_of(line), layout.cells(row)
+    if len(cells) < 3 or not 0 <= len(cells) - len(words) <= 1 or line.box.y1 > row.box.y0 + row.box.height:
+        return False
+    over = cells[len(cells) - len(words) :]
+    pairs = zip(words, over, strict=True)
+    return all(word.box.x0 < cell[-1].box.x1 and word.box.x1 > cell[0].box.x0 for word, cell in pairs)
 
 
 def _aligned(lines: Sequence[Line]) -> bool:
@@ -132,19 +150,23 @@ def _caption(before: Sequence[Line], after: Sequence[Line]) -> str:
     return before[-1].text if short else ""
 
 
-def _table(lines: Sequence[Line], caption: str) -> Table:
-    rows = [layout.cells(line) for line in lines]
+HEAD_GAP = 1.1  # widths of a letter between two heads: they stand closer together than the values below them
+
+
+def _rows(lines: Sequence[Line]) -> tuple[Row, ...]:
+    rows = [_parted(layout.cells(line)) for line in lines]
     head_count = _head_count(rows)
     columns = _columns(rows[head_count:] or rows)
-    heads = _heads(rows[:head_count], columns)
+    heads = _heads([layout.cells(line, HEAD_GAP) for line in lines[:head_count]], columns)
     found: list[Row] = []
     section, pending = "", None
-    for line, cells in zip(lines[head_count:], rows[head_count:], strict=True):
+    for line, loose in zip(lines[head_count:], rows[head_count:], strict=True):
+        cells = _cut(loose, columns)
+        if found and len(columns) > 1 and _goes_on(cells, columns):
+            found[-1] = _continued(found[-1], cells, columns, line)
+            continue
         if len(cells) == 1 and len(columns) > 1:
-            if found and _column(cells[0], columns) > 0:  # a cell that goes on below its row
-                found[-1] = _continued(found[-1], cells[0], _column(cells[0], columns), line)
-            else:
-                section, pending = " ".join(word.text for word in cells[0])[:100], line
+            section, pending = " ".join(word.text for word in cells[0])[:100], line
             continue
         made = tuple(
             Cell(_text(cell), heads[_column(cell, columns)], layout.union([word.box for word in cell]))
@@ -158,7 +180,44 @@ def _table(lines: Sequence[Line], caption: str) -> Table:
             section = ""
         pending = None
         found.append(Row(text, boxes, made, section))
-    return Table(caption, tuple(found))
+    return tuple(found)
+
+
+def _parted(cells: Sequence[tuple[Word, ...]]) -> list[tuple[Word, ...]]:
+    """The cells, cut once more between a number and a word that stand further apart than a number and its unit."""
+    letter = sum(word.box.width for cell in cells for word in cell) / sum(len(w.text) for cell in cells for w in cell)
+    found: list[tuple[Word, ...]] = []
+    for cell in cells:
+        start = 0
+        for index in range(1, len(cell)):
+            last, word = cell[index - 1], cell[index]
+            apart = word.box.x0 - last.box.x1 > HEAD_GAP * letter
+            if apart and is_value(last.text) and not is_value(word.text):
+                found.append(cell[start:index])
+                start = index
+        found.append(cell[start:])
+    return found
+
+
+def _cut(cells: Sequence[tuple[Word, ...]], columns: Sequence[tuple[float, float]]) -> list[tuple[Word, ...]]:
+    """The cells, cut once more where a value stands in a later column than the words before it."""
+    found: list[tuple[Word, ...]] = []
+    for cell in cells:
+        start = 0
+        for index in range(1, len(cell)):
+            word, last = cell[index], cell[index - 1]
+            x0, x1 = columns[_column((word,), columns)]
+            inside = x0 - 0.01 <= word.box.x0 and word.box.x1 <= x1 + 0.01
+            if (
+                inside
+                and is_value(word.text)
+                and last.box.x1 < x0
+                and _column((last,), columns) != _column((word,), columns)
+            ):
+                found.append(cell[start:index])
+                start = index
+        found.append(cell[start:])
+    return found
 
 
 def _plain(line: Line) -> str:
@@ -171,22 +230,27 @@ def _text(cell: Sequence[Word]) -> str:
     return re.sub(r"(?<=\d[.,])\s+(?=\d)", "", text)  # a number that its typesetting cut in two
 
 
-def _continued(row: Row, cell: Sequence[Word], column: int, line: Line) -> Row:
-    index = min(column, len(row.cells) - 1)
-    old = row.cells[index]
-    text = f"{old.text} {_text(cell)}"
-    new = Cell(text, old.head, old.box.union(layout.union([word.box for word in cell])))
-    return Row(
-        f"{row.text} {_plain(line)}",
-        (*row.boxes, line.box),
-        (*row.cells[:index], new, *row.cells[index + 1 :]),
-        row.section,
-    )
+def _goes_on(cells: Sequence[tuple[Word, ...]], columns: Sequence[tuple[float, float]]) -> bool:
+    """Whether a line has no label of its own but words below the cells of the row above it."""
+    return _column(cells[0], columns) > 0 and (len(cells) == 1 or not any(is_value(_text(cell)) for cell in cells))
+
+
+def _continued(row: Row, cells: Sequence[tuple[Word, ...]], columns: Sequence[tuple[float, float]], line: Line) -> Row:
+    """The row with each of these cells added to the one that it stands under."""
+    grown = list(row.cells)
+    for cell in cells:
+        box = layout.union([word.box for word in cell])
+        index = min(range(len(grown)), key=lambda i: abs(_column(cell, columns) - _column_of(grown[i].box, columns)))
+        old = grown[index]
+        grown[index] = Cell(f"{old.text} {_text(cell)}", old.head, old.box.union(box))
+    return Row(f"{row.text} {_plain(line)}", (*row.boxes, line.box), tuple(grown), row.section)
 
 
 def _head_count(rows: Sequence[list[tuple[Word, ...]]]) -> int:
     """How many rows at the top are heads: those before the first row of values; years over numbers are heads too."""
     texts = [[_text(cell) for cell in row] for row in rows]
+    if sum(row[0].endswith(":") for row in texts) >= 0.5 * len(rows):  # pairs of a name and a value
+        return 0
     valued = [len(row) > 1 and sum(map(is_value, row[1:])) >= 0.5 * len(row[1:]) for row in texts]
     years = [len(row) > 1 and all(map(_YEAR.fullmatch, row[1:])) for row in texts]
     if not any(valued):  # a table of words: its first row, where that is short; lists of pairs seldom have one
@@ -209,7 +273,11 @@ def _columns(rows: Sequence[list[tuple[Word, ...]]]) -> list[tuple[float, float]
 
 def _column(cell: Sequence[Word], columns: Sequence[tuple[float, float]]) -> int:
     """The column that a cell shares most with; where it touches none, the nearest."""
-    x0, x1 = cell[0].box.x0, cell[-1].box.x1
+    return _column_of(layout.union([cell[0].box, cell[-1].box]), columns)
+
+
+def _column_of(box: Box, columns: Sequence[tuple[float, float]]) -> int:
+    x0, x1 = box.x0, box.x1
 
     def distance(column: tuple[float, float]) -> float:
         overlap = min(x1, column[1]) - max(x0, column[0])
@@ -222,21 +290,27 @@ def _heads(rows: Sequence[list[tuple[Word, ...]]], columns: Sequence[tuple[float
     """Each column's head, top row first. A head over several columns counts for each of them."""
     heads: list[list[str]] = [[] for _ in columns]
     for row in rows:
-        over = (
-            [cell for cell in row if cell[0].box.x0 > columns[0][1] or len(columns) == 1] if len(columns) > 1 else row
-        )
-        if not over:
-            continue
-        wide = any(sum(cell[0].box.x0 < x1 and cell[-1].box.x1 > x0 for x0, x1 in columns[1:]) > 1 for cell in over)
-        if not wide and len(over) < 0.6 * (len(columns) - 1):  # fewer heads than columns: each spans its neighbours
+        over = [cell for cell in row if len(columns) == 1 or cell[0].box.x0 > columns[0][1]]
+        heads[0] += [_text(cell) for cell in row if cell not in over][:1]
+        wide = any(len(_below(cell, columns)) > 1 for cell in over)
+        if over and not wide and len(over) < 0.6 * (len(columns) - 1):  # each spans its neighbours
             for index in range(1, len(columns)):
                 middle = sum(columns[index]) / 2
                 nearest = min(over, key=lambda c: abs((c[0].box.x0 + c[-1].box.x1) / 2 - middle))
                 heads[index].append(_text(nearest))
-        else:
-            for word in (word for cell in over for word in cell):
-                heads[_column((word,), columns)].append(word.text)
-        first = [cell for cell in row if cell not in over]
-        if first:
-            heads[0].append(_text(first[0]))
+            continue
+        for cell in over:
+            below = _below(cell, columns)
+            if 1 < len(below) == len(cell):  # heads that stand a space apart
+                for index, word in zip(below, cell, strict=True):
+                    heads[index].append(word.text)
+                continue
+            for index in below or [_column(cell, columns)]:
+                heads[index].append(_text(cell))
     return [" ".join(head)[:80] for head in heads]
+
+
+def _below(cell: Sequence[Word], columns: Sequence[tuple[float, float]]) -> list[int]:
+    """The columns, the first left out, whose middles lie under a cell."""
+    x0, x1 = cell[0].box.x0, cell[-1].box.x1
+    return [i for i, column in enumerate(columns) if i > 0 and x0 - 0.005 <= sum(column) / 2 <= x1 + 0.005]

@@ -16,7 +16,8 @@ from omni_agent.types import Box, Line, Page, Word
 @dataclass(frozen=True, slots=True)
 class Unit:
     """Something that can be quoted. `text` are its words as they stand on the page; `context` is what it is read
-    under: section heading, caption, the label of its part of a table. A table row has `cells`, a sentence none."""
+    under: section heading, caption, the label of its part of a table. A table row has `cells`, a sentence none; `scale`
+    is what the table counts in ("thousand"), empty where nothing is said."""
 
     file: str
     page: int
@@ -25,6 +26,7 @@ class Unit:
     context: str = ""
     cells: tuple[Cell, ...] = ()
     heading: bool = False
+    scale: str = ""
 
     @property
     def searchable(self) -> str:
@@ -49,10 +51,9 @@ def units(pages: Sequence[Page], lines: Sequence[Sequence[Line]]) -> list[Unit]:
         body = [row for row in rows if not _is_running(row, running)]
         for block in _blocks(body):
             if isinstance(block, tables.Table):
-                context = " — ".join(part for part in (heading, block.caption) if part)
                 for row in block.rows:
-                    under = " — ".join(part for part in (context, row.section) if part)
-                    found.append(Unit(page.file, page.number, row.text, row.boxes, under, row.cells))
+                    under = _joined(heading, block.caption, row.section)
+                    found.append(Unit(page.file, page.number, row.text, row.boxes, under, row.cells, scale=block.scale))
                 continue
             heads = _is_heading(block, body)
             if heads:
@@ -61,6 +62,15 @@ def units(pages: Sequence[Page], lines: Sequence[Sequence[Line]]) -> list[Unit]:
                 context = "" if heads else heading
                 found.append(Unit(page.file, page.number, text, boxes, context, heading=heads))
     return found
+
+
+def _joined(*parts: str) -> str:
+    """The parts that say something that the ones before do not."""
+    kept: list[str] = []
+    for part in parts:
+        if part and not any(part in other for other in kept):
+            kept = [other for other in kept if other not in part] + [part]
+    return " — ".join(kept)
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
@@ -138,7 +148,12 @@ def _height(line: Line) -> float:
 
 def _is_heading(block: Sequence[Line], rows: Sequence[Line]) -> bool:
     text = " ".join(line.text for line in block)
-    if len(block) > 2 or len(text.split()) > 16 or text[-1:] in ".;,:" or not any(c.isalpha() for c in text):
+    if (
+        len(block) > 2
+        or len(text.split()) > 16
+        or text[-1:] in ".;,:"
+        or not re.search(r"^[^={}<>;]*[^\W\d_][^={}<>;]*$", text)
+    ):
         return False
     taller = _height(block[0]) > 1.12 * median(_height(row) for row in rows)
     numbered = re.match(r"(\d+(\.\d+)*\.?|[A-Z]\.|Chapter|Section|Appendix|Table|Figure)\s+\S", text) is not None

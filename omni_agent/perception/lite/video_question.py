@@ -8,7 +8,7 @@ from typing import Literal
 
 from omni_agent.perception.lite import kinds
 from omni_agent.perception.lite.kinds import Kind
-from omni_agent.perception.lite.questions import stem
+from omni_agent.perception.lite.words import stem
 
 Channel = Literal["seen", "said", "either"]
 Wanted = Literal["text", "moment", "end", "duration", "title", "screen"]
