@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite import kinds
 from omni_agent.perception.lite.kinds import Kind
-from omni_agent.perception.lite.screen_text import Passage, Period, shown, spoken
+from omni_agent.perception.lite.screen_text import Passage, shown, spoken
 from omni_agent.perception.lite.screens import screens
 from omni_agent.perception.lite.video_question import Asked, understand
 from omni_agent.perception.lite.video_search import Hit, Passages, new_value, spelled
-from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing, timestamp
+from omni_agent.perception.lite.wording import PARAGRAPH, Wording, short
+from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing
 
 if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
@@ -27,13 +29,12 @@ MOMENTS = 3
 CLOSE = 0.12  # scores this near the best are as good
 FAR = 0.2  # and one this far below may still answer where the better ones do not
 TRIED = 5
+VALUE = 24  # characters that a value has which stands beside its label
+BESIDE = 2.5  # heights of a label within which its value stands
 ENOUGH = 0.5  # share of the question's words, by rarity, that the evidence must know
 SURE = 0.62  # a cosine above which other words will do
 MIN_COSINE = 0.22
 ALL_BUT, NEARLY_ALL, SOME = 0.75, 0.9, 0.4  # shares of the question's words that outweigh a low cosine
-PARAGRAPH = 240  # characters up to which the paragraph of a line is quoted for it
-RESULT_LINES = 3  # lines below a command or a heading that are quoted with it
-_PROMPT = r"\S{0,40}[$#>❯](?:\s|$)"
 BLIND = (
     "the embedded engine reads text and hears speech; it does not understand pictures, and no text or voice says this"
 )
@@ -61,6 +62,7 @@ class _Search:
 
     def __init__(self, asked: Asked, index: Passages, duration: float) -> None:
         self.asked, self._index, self.passages, self.duration = asked, index, index.all, duration
+        self._words = Wording(asked, index.all, duration)
 
     def answer(self) -> Viewing:
         asked = self.asked
@@ -79,8 +81,9 @@ class _Search:
             return self._no("nothing is shown or said there")
         hits = self._in_order(hits)
         for number, hit in enumerate(hits[:TRIED]):
-            if hit.score >= hits[0].score - FAR and not self._doubt(hit):
-                return self._found(hits[number:])
+            whole = self._with_value(hit)
+            if hit.score >= hits[0].score - FAR and not self._doubt(whole):
+                return self._found([whole, *hits[number + 1 :]])
         return self._no(self._doubt(hits[0]))
 
     # --- ranking ------------------------------------------------------------------------------------------------------
@@ -109,17 +112,10 @@ class _Search:
             or ((self.asked.order or self.asked.heading) and hit.own >= max(ALL_BUT, hits[0].own))
         ]
         if self.asked.order == "first" or (self.asked.wanted == "moment" and not self.asked.order):
-            near.sort(key=lambda hit: (self._showing(hit.passage).start, hit.passage.top))
+            near.sort(key=lambda hit: (self._words.showing(hit.passage).start, hit.passage.top))
         elif self.asked.order == "last":
             near.sort(key=lambda hit: (-hit.passage.end, -hit.passage.top))
         return [*near, *(hit for hit in hits if hit not in near)]
-
-    def _showing(self, passage: Passage) -> Period:
-        """The period that an answer speaks of: the first in which the text can well be read, the largest for headings,
-        the last where the end is asked for."""
-        if self.asked.order == "last" or self.asked.scope == "end":
-            return passage.periods[-1]
-        return passage.largest if self.asked.heading else passage.prominent
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -162,8 +158,9 @@ class _Search:
             return []
         there = [hit for hit in relevant if number in hit.passage.screens and hit.passage.top < 0.6]
         largest = max((hit.passage.size for hit in there), default=0.0)
-        tall = [hit for hit in there if hit.passage.size > 0.85 * largest]
-        tall.sort(key=lambda hit: (round(hit.passage.top, 2), -len(hit.passage.text)))
+        tall = [hit for hit in there if hit.passage.size > 0.85 * largest and not hit.passage.parts]
+        top = min((hit.passage.top for hit in tall), default=0.0)
+        tall.sort(key=lambda hit: (round((hit.passage.top - top) / (2 * largest)), -len(hit.passage.text)))
         return tall
 
     def _what_is_there(self, anchor: Passage) -> Viewing:
@@ -173,7 +170,7 @@ class _Search:
             window = self._window(anchor)
             there = [p for p in self.passages if p.spoken and _meets(p, window)]
         else:
-            number = self._screen_at(period.start) if anchor.spoken else self._fullest(anchor)
+            number = self._words.screen_at(period.start) if anchor.spoken else self._fullest(anchor)
             there = [p for p in self.passages if number in p.screens and p is not anchor]
             if anchor.pane is not None:
                 there = [p for p in there if p.pane and p.box and anchor.pane.contains(*p.box.center)]
@@ -181,16 +178,12 @@ class _Search:
         text = " ".join(passage.text for passage in there)[:400]
         if not text:
             return self._no(f"nothing is {'said' if self.asked.channel == 'said' else 'shown'} there besides")
-        moment = Moment(period.start, period.end, period.at, _seen(anchor, text), self._said_at(period))
+        moment = Moment(period.start, period.end, period.at, _seen(anchor, text), self._words.said_at(period))
         return Viewing(True, text, (moment,), 0.6)
 
     def _fullest(self, anchor: Passage) -> int:
         """The screen with the most text among those that show the anchor: a slide when all of it is there."""
         return max(anchor.screens, key=lambda n: sum(len(p.text) for p in self.passages if n in p.screens))
-
-    def _screen_at(self, time: float) -> int:
-        shown_then = [p for p in self.passages if not p.spoken and any(q.start <= time < q.end for q in p.periods)]
-        return max((max(p.screens) for p in shown_then), default=-1)
 
     def _doubt(self, hit: Hit) -> str:
         """Why the best passage is no answer; empty when it is one."""
@@ -199,22 +192,43 @@ class _Search:
         missing = [name for name in asked.names if not self._index.near(name, hit.passage)]
         if missing:
             return blind or f"“{missing[0]}” is neither shown nor said where the rest of the question is"
-        if asked.kind is not Kind.ANY and not new_value(asked.kind, text, asked.question):
+        if asked.kind is not Kind.ANY and not new_value(asked.kind, hit.passage, asked.question):
             kind = asked.kind.value.removeprefix("an ").removeprefix("a ")
-            return blind or f"the nearest text, “{_short(text)}”, holds no {kind}"
+            return blind or f"the nearest text, “{short(text)}”, holds no {kind}"
         if asked.wanted in ("title",) and not asked.terms:
             return ""
         if hit.cosine >= SURE or hit.own >= ALL_BUT or not asked.terms:
             return ""
         if hit.known >= ENOUGH and hit.cosine >= MIN_COSINE:
             return ""
-        if hit.known >= NEARLY_ALL and hit.own >= SOME and asked.kind is not Kind.ANY:
+        named = asked.names and all(spelled(name, text) for name in asked.names)
+        if (hit.known >= NEARLY_ALL or named) and hit.own >= SOME and asked.kind is not Kind.ANY:
             return ""
-        return blind or f"the nearest text, “{_short(text)}”, does not answer it"
+        return blind or f"the nearest text, “{short(text)}”, does not answer it"
+
+    def _with_value(self, hit: Hit) -> Hit:
+        """A hit that is a cell of a table's row as the whole row; one that is a label without the value that is asked
+        for with the value that stands closest to it."""
+        label, kind = hit.passage, self.asked.kind
+        if self.asked.wanted not in ("text", "moment") or label.box is None or label.parts or hit.own < ENOUGH:
+            return hit
+        number = label.prominent.screens[0]
+        there = [p for p in self.passages if number in p.screens and p.box is not None]
+        row = next((p for p in there if label.text in p.parts and p.cells and len(p.text) <= PARAGRAPH), None)
+        if row is not None:
+            return replace(hit, passage=row)
+        if kind is Kind.ANY or self.asked.wanted == "moment" or new_value(kind, label, self.asked.question):
+            return hit
+        values = [p for p in there if len(p.text) <= VALUE and new_value(kind, p, self.asked.question) == 1.0]
+        near = [(gap, p) for p in values if (gap := _gap(label, p)) < BESIDE * label.size]
+        if not near or len(label.text) > PARAGRAPH / 2:
+            return hit
+        _, value = min(near, key=lambda pair: pair[0])
+        return replace(hit, passage=replace(label, text=f"{label.text}: {value.text}"))
 
     def _found(self, hits: list[Hit]) -> Viewing:
         best = hits[0]
-        period = self._showing(best.passage)
+        period = self._words.showing(best.passage)
         others = [
             hit
             for hit in hits[1:12]
@@ -222,97 +236,25 @@ class _Search:
             and all(not _same(hit.passage, kept.passage) for kept in (best,))
             and not self._doubt(hit)
         ]
-        moments = [self._moment(best.passage, period)]
+        moments = [self._words.moment(best.passage, period)]
         for hit in others:
             if len(moments) < MOMENTS and all(abs(hit.passage.start - moment.start) > 1.0 for moment in moments):
-                moments.append(self._moment(hit.passage, self._showing(hit.passage)))
+                moments.append(self._words.moment(hit.passage, self._words.showing(hit.passage)))
         confidence = max(0.05, min(0.99, 0.45 * best.cosine + 0.35 * best.own + 0.25 * best.known))
-        return Viewing(True, self._worded(best.passage, period), tuple(moments), round(confidence, 3))
-
-    def _worded(self, passage: Passage, period: Period) -> str:
-        quote = _short(self._cell(passage) or self._with_result(passage), 300)
-        if self.asked.wanted == "duration":
-            span = f"{period.end - period.start:.1f} seconds, from {timestamp(period.start)} to {timestamp(period.end)}"
-            return f"{span}: “{quote}”"
-        if self.asked.wanted == "end" or (
-            self.asked.wanted == "moment" and self.asked.pressed and period.end < self.duration - 1
-        ):
-            return f"{timestamp(period.end)}, when “{quote}” is gone"
-        if self.asked.wanted == "moment":
-            return f"{timestamp(period.start)}: “{quote}”"
-        return quote
-
-    def _cell(self, passage: Passage) -> str:
-        """The cell of a table's row that the question asks for, by its column's head or as the only one of its kind;
-        empty where no one cell is asked for."""
-        kind = self.asked.kind
-        if self.asked.wanted != "text" or len(passage.cells) < 2:
-            return ""
-        asked = frozenset(kinds.words(self.asked.question))
-        fresh = [(head, cell) for head, cell in passage.cells if not asked.issuperset(kinds.words(cell))]
-        shares = [_share_of(kinds.words(head), asked) for head, _ in fresh]
-        best = max(shares, default=0.0)
-        chosen = [pair for pair, share in zip(fresh, shares, strict=True) if share == best] if best else fresh
-        if not best and kind is not Kind.ANY:
-            chosen = [pair for pair in fresh if kinds.fit(kind, pair[1]) == 1.0]
-        if len(chosen) != 1:
-            return ""
-        label = max((cell for _, cell in passage.cells), key=lambda cell: len(asked.intersection(kinds.words(cell))))
-        return f"{label}: {chosen[0][1]}" + (f" ({chosen[0][0]})" if chosen[0][0] else "")
-
-    def _with_result(self, passage: Passage) -> str:
-        """The passage; where it says nothing that the question does not, or is a command, with its paragraph or with
-        what stands below."""
-        asked = frozenset(kinds.words(self.asked.question))
-        fresh = [term for term in kinds.terms(passage.text) if term not in asked]
-        if passage.box is None or self.asked.wanted != "text" or (fresh and not re.match(_PROMPT, passage.text)):
-            return passage.text
-        number, text, box = passage.prominent.screens[-1], passage.text, passage.box
-        whole = [p for p in self.passages if number in p.screens and text in p.text and len(p.text) <= PARAGRAPH]
-        if len(longest := max(whole, key=lambda p: len(p.text)).text) > len(text):
-            return longest
-        for _ in range(RESULT_LINES):
-            below = [
-                p
-                for p in self.passages
-                if number in p.screens
-                and p.box is not None
-                and p.box.height < 1.5 * p.size
-                and 0 < p.box.center[1] - box.y1 < 2.5 * p.size
-                and abs(p.box.x0 - box.x0) < 4 * p.size
-            ]
-            following = min(below, key=lambda p: (round(p.top, 2), -len(p.text)), default=None)
-            if following is None or following.box is None or re.match(_PROMPT, following.text):
-                break
-            text, box = f"{text} {following.text}", following.box
-        return text
-
-    def _moment(self, passage: Passage, period: Period) -> Moment:
-        if passage.spoken:
-            number = self._screen_at(period.start)
-            there = [p for p in self.passages if number in p.screens]
-            largest = max((p.size for p in there), default=0.0)
-            tall = [p for p in there if p.size > 0.85 * largest]
-            heading = min(tall, key=lambda p: p.top, default=None)
-            return Moment(period.start, period.end, period.at, _short(heading.text) if heading else "", passage.text)
-        pressed = self.asked.pressed and self.asked.wanted == "moment" and period.end < self.duration - 1
-        start = max(period.start, period.end - 1.0) if pressed or self.asked.wanted == "end" else period.start
-        return Moment(
-            start, period.end, max(start, period.at), passage.text, self._said_at(Period(start, period.end, start))
-        )
-
-    def _said_at(self, period: Period) -> str:
-        """What is said while something is shown, at most some sentences from its beginning on."""
-        there = [p.text for p in self.passages if p.spoken and p.start < period.end and p.end > period.start - 0.5]
-        return _short(" ".join(there), 300)
+        return Viewing(True, self._words.worded(best.passage, period), tuple(moments), round(confidence, 3))
 
     def _no(self, reason: str) -> Viewing:
         return Viewing(False, "", reason=BLIND if self.asked.visual and BLIND not in reason else reason)
 
 
-def _share_of(words: Sequence[str], asked: frozenset[str]) -> float:
-    """The share of some words that a question holds; 0 for none."""
-    return sum(word in asked for word in words) / len(words) if words else 0.0
+def _gap(one: Passage, other: Passage) -> float:
+    """How far apart two texts on a screen are, in shares of its height; 9 where one of them is in a card alone."""
+    assert one.box is not None and other.box is not None
+    if (one.pane is None) != (other.pane is None):
+        return 9.0
+    aside = max(0.0, one.box.x0 - other.box.x1, other.box.x0 - one.box.x1)
+    apart = max(0.0, one.box.y0 - other.box.y1, other.box.y0 - one.box.y1)
+    return 1.5 * aside + apart if not (aside and apart > 0.5 * one.size) else 9.0
 
 
 def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:
@@ -337,7 +279,3 @@ def _apart(passages: Sequence[Passage], anchor: Passage) -> list[Passage]:
 
 def _seen(anchor: Passage, text: str) -> str:
     return text if anchor.spoken else f"{anchor.text} {text}"
-
-
-def _short(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + "…"

@@ -113,6 +113,8 @@ def understand(question: str) -> Asked:
     terms = tuple(term for term in _terms(text) if term not in kinds.naming(kind))
     if wanted != "text":
         terms = tuple(term for term in terms if term not in _PARTS)
+    if measure := re.search(r"\bhow (\w+)", lower):  # "how large": a text that says 1 GB need not say large
+        terms = tuple(term for term in terms if term != stem(measure[1]))
     weak = tuple(term for term in kinds.terms(text) if term not in terms)
     return Asked(
         question, text, _channel(lower), wanted, kind, _order(lower), scope, relation, anchor, span,

@@ -71,7 +71,7 @@ class Passages:
             score = cosine + 0.55 * own + 0.2 * known + 0.3 * named - 0.0006 * max(0, len(passage.text) - 100)
             score += 0.15 * _share(weaker, self._stems[index])
             if kind is not Kind.ANY:
-                score += 0.5 * new_value(kind, passage.text, text) - 0.25
+                score += 0.5 * new_value(kind, passage, text) - 0.25
             hits.append(Hit(passage, score, cosine, own, known))
         hits.sort(key=lambda hit: -hit.score)
         first = [
@@ -152,11 +152,14 @@ def spelled(name: str, text: str) -> bool:
     return len(text) >= len(name) - 1 and fuzz.partial_ratio(name, text) >= SAME_NAME
 
 
-def new_value(kind: Kind, text: str, question: str) -> float:
-    """How well the text holds a value of this kind that the question itself does not already name (kinds.fit)."""
-    for name in kinds.names(question):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", text, flags=re.I)
-    return kinds.fit(kind, text)
+def new_value(kind: Kind, passage: Passage, question: str) -> float:
+    """How well the passage, or what stands side by side in it, holds a value of this kind that the question itself does
+    not already name (kinds.fit)."""
+    named = "|".join(re.escape(name) for name in kinds.names(question))
+    parts = [cell for _, cell in passage.cells] or passage.parts or (passage.text,)
+    if named:
+        parts = [re.sub(rf"(?<!\w)(?:{named})(?!\w)", " ", part, flags=re.I) for part in parts]
+    return max(kinds.fit(kind, part) for part in parts)
 
 
 def _share(weights: dict[str, float], stems: frozenset[str]) -> float:
