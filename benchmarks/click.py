@@ -97,7 +97,7 @@ def main() -> None:
             print(f"{name}: {len(lines)} lines read in {reading:.1f} s", file=sys.stderr)
             for target, box in zip(page["targets"], boxes, strict=True):
                 outcomes.append(judged(name, page["split"], target, box, scene, reading))
-    report(outcomes, complete=not (chosen.split or chosen.pages))
+    report(outcomes, None if chosen.pages else f"click-{chosen.split}.json" if chosen.split else "click.json")
 
 
 def read(reader: Reader, picture: Picture) -> tuple[tuple[Line, ...], float]:
@@ -232,7 +232,7 @@ def unpacked(name: str, package: dict[str, str]) -> Path:
     return home
 
 
-def report(outcomes: list[dict[str, Any]], complete: bool) -> None:
+def report(outcomes: list[dict[str, Any]], file: str | None) -> None:
     table: dict[str, dict[str, Any]] = defaultdict(dict)
     print(f"{'split':<6} {'kind':<7} {'n':>4} {'omni':>7} {'naive':>7}")
     for split in SPLITS:
@@ -247,11 +247,11 @@ def report(outcomes: list[dict[str, Any]], complete: bool) -> None:
         if not one["right"]:
             place = f"{one['split']} {one['page']}"
             print(f"  missed {place}: {one['target']!r} → {one['answer']} {one['label']} {one['reason']}")
-    if complete:
-        save(table, outcomes)
+    if file:
+        save(file, table, outcomes)
 
 
-def save(table: dict[str, Any], outcomes: list[dict[str, Any]]) -> None:
+def save(file: str, table: dict[str, Any], outcomes: list[dict[str, Any]]) -> None:
     from importlib.metadata import version
 
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout
@@ -260,7 +260,7 @@ def save(table: dict[str, Any], outcomes: list[dict[str, Any]]) -> None:
         "",
     )
     result = {
-        "command": "python -m benchmarks.click",
+        "command": f"python -m benchmarks.click {' '.join(sys.argv[1:])}".strip(),
         "commit": commit.strip(),
         "cpu": cpu,
         "versions": {name: version(name) for name in ("omni-agent", "rapidocr", "onnxruntime", "qtawesome")},
@@ -268,7 +268,7 @@ def save(table: dict[str, Any], outcomes: list[dict[str, Any]]) -> None:
         "failures": [one for one in outcomes if not one["right"]],
         "outcomes": outcomes,
     }
-    write(HERE / "results" / "click.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write(HERE / "results" / file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
