@@ -133,9 +133,8 @@ class _Shown:
 
 
 def _heads_length(cells: Sequence[tuple[str, str]]) -> tuple[int, int]:
-    """How much stands in the heads of a row's cells; a row without any comes last."""
-    length = sum(len(head) for head, _ in cells)
-    return not length, length
+    """How many of a row's cells have no head, and how much stands in the heads."""
+    return sum(not head for head, _ in cells), sum(len(head) for head, _ in cells)
 
 
 def _periods(sizes: dict[int, float], screens: Sequence[Screen], ends: Sequence[float]) -> Iterator[Period]:
