@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from omni_agent.runtime import moe
+from omni_agent.runtime import decode_batch
 from omni_agent.runtime.config import read_config
 from omni_agent.runtime.graphs import DecodeGraph
 from omni_agent.runtime.model import LanguageModel
@@ -65,21 +65,20 @@ def bytes_per_step(model: LanguageModel, context: int, distinct: float, slots: i
 def distinct_experts(model: LanguageModel, slots: int, context: int) -> float:
     """Distinct routed experts a layer in one step of `slots` different sequences, mean over the layers."""
     seen: list[int] = []
-    route = moe.route
+    choose = decode_batch.choose_rows
+    shared = model.config.shared_width // model.config.expert_width
 
-    def spy(*args: Any) -> Any:
-        experts, weights = route(*args)
-        seen.append(int(experts.unique().numel()))
-        return experts, weights
+    def spy(logits: Any, bias: Any, touched: Any, *rest: Any) -> None:
+        choose(logits, bias, touched, *rest)
+        seen.append(int(touched.count) - shared)
 
     cache = model.new_cache(slots, context + 8)
     tokens = _prefilled(model, cache, context)
-    seen.clear()
-    moe.route = spy  # type: ignore[assignment]
+    decode_batch.choose_rows = spy
     try:
-        model.step(tokens, cache)
+        decode_batch.BatchStep(model, cache)(tokens)
     finally:
-        moe.route = route
+        decode_batch.choose_rows = choose
     return statistics.mean(seen)
 
 
@@ -186,19 +185,22 @@ def main() -> None:
 
 
 def profiles(model: LanguageModel) -> dict[str, Any]:
-    """Kernel tables of a decode step and of a prefill."""
-    cache = model.new_cache(1, 2048)
-    graph = DecodeGraph(model, cache)
-    tokens = _prefilled(model, cache, 1024)
-    tables = {"profile_decode_b1": profile(lambda: graph(tokens), 5)}
-    ids = torch.randint(100, 131_000, (4096,), device="cuda")
-    long = model.new_cache(1, 4096)
+    """Kernel tables of decode steps and of prefills."""
+    tables = {}
+    for slots in (1, 16):
+        cache = model.new_cache(slots, 2048)
+        graph = DecodeGraph(model, cache)
+        tokens = _prefilled(model, cache, 1024 if slots == 1 else 512)
+        tables[f"profile_decode_b{slots}"] = profile(lambda graph=graph, tokens=tokens: graph(tokens), 5)  # type: ignore[misc]
+    for length in (1024, 16_384):
+        ids = torch.randint(100, 131_000, (length,), device="cuda")
+        cache = model.new_cache(1, length)
 
-    def whole() -> None:
-        long.clear(0)
-        model.prefill(model.embed(ids), long)
+        def whole(cache: Any = cache, ids: Any = ids) -> None:
+            cache.clear(0)
+            model.prefill(model.embed(ids), cache)
 
-    tables["profile_prefill_4096"] = profile(whole, 2)
+        tables[f"profile_prefill_{length}"] = profile(whole, 2)
     for name, rows in tables.items():
         print(name, *(f"{row['us']:9.1f} us {row['launches']:6.1f} x  {row['kernel']}" for row in rows), sep="\n")
     return tables

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import sdpa_kernel
 from torch.nn.attention.bias import causal_lower_right
 
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.config import TextConfig
-from omni_agent.runtime.layers import Make
+from omni_agent.runtime.layers import ANY_LENGTH, Make, fast
+
+WHOLE = 8192  # tokens of a full prompt chunk: so many queries are worth cuDNN's plans
 
 
 class Attention:
@@ -34,16 +37,7 @@ class Attention:
         keys, values = cache.keys[self.index, slot], cache.values[self.index, slot]
         keys[:, start:end] = k.transpose(0, 1)
         values[:, start:end] = v.transpose(0, 1)
-        mask = None if start == 0 else causal_lower_right(x.shape[0], end)
-        out = F.scaled_dot_product_attention(
-            q.transpose(0, 1)[None],
-            keys[None, :, :end],
-            values[None, :, :end],
-            attn_mask=mask,
-            is_causal=start == 0,
-            enable_gqa=True,
-        )
-        return F.linear(out[0].transpose(0, 1).flatten(1), self.o_proj)
+        return F.linear(attend(q, keys[:, :end], values[:, :end]), self.o_proj)
 
     def step(self, x: Tensor, cache: Cache) -> Tensor:
         """x [slots, hidden], one token a sequence, at position `cache.lengths` -> [slots, hidden]."""
@@ -61,3 +55,22 @@ class Attention:
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         q, k, v = F.linear(x, self.qkv).split([self.q_rows, self.kv_rows, self.kv_rows], dim=-1)
         return tuple(part.unflatten(-1, (-1, self.config.head_dim)) for part in (q, k, v))
+
+
+def attend(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Causal attention of the last T positions: q [T, H, D], keys and values [KV, length, D] -> [T, H * D]."""
+    tokens, length = q.shape[0], keys.shape[1]
+    if tokens == WHOLE and length % WHOLE == 0 and fast(q):
+        from omni_agent.runtime.kernels import attention_prefill
+        from omni_agent.runtime.kernels.launch import overlapping
+
+        if overlapping(q):
+            return attention_prefill.attend(q, keys, values)
+    first = length == tokens
+    mask = None if first else causal_lower_right(tokens, length)
+    q = q.transpose(0, 1)[None]
+    with sdpa_kernel(ANY_LENGTH, set_priority=True):
+        out = F.scaled_dot_product_attention(
+            q, keys[None], values[None], attn_mask=mask, is_causal=first, enable_gqa=True
+        )
+    return out[0].transpose(0, 1).flatten(1)

@@ -61,7 +61,7 @@ class FusedStep:
         self.hidden = buffer(slots, config.expert_width)
         self.qkv = buffer((config.num_heads + 2 * config.num_kv_heads) * config.head_dim)
         self.attended = buffer(config.num_heads * config.head_dim)
-        self.work = Workspace(config.num_heads, config.head_dim, model.device)
+        self.work = Workspace(1, config.num_heads, config.head_dim, model.device)
         self.logits = buffer(1, config.vocab_size, dtype=torch.float32)
 
     @torch.inference_mode()
@@ -83,17 +83,17 @@ class FusedStep:
         groups = mixer.config.num_groups
         norm_project(self.rounded, block.norm, mixer.in_proj, self.projected, self.eps)
         mamba_step(
-            self.projected,
-            self.cache.conv[mixer.index, 0],
-            self.cache.state[mixer.index, 0],
+            self.projected[None],
+            self.cache.conv[mixer.index],
+            self.cache.state[mixer.index],
             self.cache.lengths,
             mixer.conv_weight,
             mixer.conv_bias,
             mixer.a_log,
             mixer.d,
             mixer.dt_bias,
-            self.gated,
-            self.squares,
+            self.gated[None],
+            self.squares[None],
             groups,
         )
         norm = (mixer.norm, self.squares, groups, self.eps)
@@ -107,6 +107,6 @@ class FusedStep:
 
     def _attention(self, block: Block, mixer: Attention) -> None:
         norm_project(self.rounded, block.norm, mixer.qkv, self.qkv, self.eps)
-        keys, values = self.cache.keys[mixer.index, 0], self.cache.values[mixer.index, 0]
-        attention(self.qkv, keys, values, self.cache.lengths, self.work, self.attended)
+        keys, values = self.cache.keys[mixer.index], self.cache.values[mixer.index]
+        attention(self.qkv[None], keys, values, self.cache.lengths, self.work, self.attended[None])
         project_add(self.attended, mixer.o_proj, self.stream, self.rounded)

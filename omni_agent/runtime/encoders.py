@@ -7,28 +7,25 @@ the card than the first pass, beside the tokens that come out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import sdpa_kernel
 
 from omni_agent.errors import EngineError
 from omni_agent.runtime import audio_features, evs, images, video
 from omni_agent.runtime.audio import SoundEncoder
 from omni_agent.runtime.images import Grid
+from omni_agent.runtime.layers import ANY_LENGTH
 from omni_agent.runtime.media_config import SoundConfig, VisionConfig
 from omni_agent.runtime.memory import memory_to
 from omni_agent.runtime.projector import SOUND_NAMES, VISION_NAMES, projector
 from omni_agent.runtime.vision import PATCHES_AT_ONCE, Patches, VisionTower, merge, passes
 
 CLIPS_AT_ONCE = 16  # of 30 seconds: about 1.5 GB of activations at full size, nearly all in the first convolution
-
-# Without cuDNN's attention: it builds a plan for every new length (others measured 0.4 s each with torch 2.11,
-# modelscope/FunASR#3704), and pictures and the tails of recordings nearly always have a new one.
-ANY_LENGTH = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 SKIPPED = {  # parts of a tensor's name -> why nothing of it is loaded
     "vision_model.radio_model.input_conditioner.": "pictures are normalised before the tower, once",
@@ -100,23 +97,30 @@ class Encoders:
             return [tokens for batch in self._projected(patches()) for tokens in batch]
 
     def film(self, film: Film, evs_rate: float = 0.0) -> tuple[list[torch.Tensor], evs.Saving]:
-        """A video's tokens, tubelet by tubelet [kept, hidden], with the share `evs_rate` of them left out."""
+        """A video's tokens, tubelet by tubelet [kept, hidden], with the share `evs_rate` of them left out.
+
+        A tubelet whose pixels equal those of the one before has its tokens, too, and is not encoded again.
+        """
         grid = video.frame_grid(film.width, film.height, self.vision)
+        numbers: list[int] = []
         with memory_to("watch the video"):
-            chunks = video.tubelet_patches(film.frames, grid, self.vision, self.device)
+            frames = video.changed_frames(film.frames, self.vision, numbers)
+            chunks = video.tubelet_patches(frames, grid, self.vision, self.device)
             batches = list(self._projected(Patches(values.to(self.dtype), grid) for values in chunks))
             tokens = torch.cat(batches) if batches else torch.empty(0, grid.tokens, self.vision.output)
+            encoded = len(tokens)
+            if encoded < len(numbers):
+                tokens = tokens[numbers]
             tubelets = video.tubelet_count(len(film.indices), self.vision)
             if len(tokens) != tubelets:
                 raise EngineError(f"a video of {len(film.indices)} frames gave {len(tokens)} tubelets of {tubelets}")
-            return evs.sample(tokens, evs_rate)
+            kept, saving = evs.sample(tokens, evs_rate)
+            return kept, replace(saving, unchanged=tubelets - encoded)
 
     def _projected(self, patches: Iterable[Patches]) -> Iterator[torch.Tensor]:
         """[count, tokens, hidden] for each piece that the passes make, in order."""
         for batch in passes(patches, PATCHES_AT_ONCE):
-            with sdpa_kernel(ANY_LENGTH, set_priority=True):
-                seen = self.parts["vision_model.radio_model.model."](batch)
-            for features in seen:
+            for features in self.parts["vision_model.radio_model.model."](batch):
                 yield self.parts["mlp1."](merge(features))
 
     def recordings(self, recordings: Sequence[npt.NDArray[np.float32]]) -> list[torch.Tensor]:

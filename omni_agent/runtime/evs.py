@@ -21,10 +21,12 @@ TUBELETS_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What sampling saved: tokens of a video before and after."""
+    """What was saved: tokens of a video before and after sampling, and tubelets that were not encoded because their
+    pixels equal the tubelet's before."""
 
     before: int
     after: int
+    unchanged: int = 0
 
 
 def kept_tokens(tubelets: int, per_tubelet: int, rate: float) -> int:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
 
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.decode import FusedStep, supports
+from omni_agent.runtime.decode_batch import BatchStep
+from omni_agent.runtime.kernels.rows import MOST
 from omni_agent.runtime.model import LanguageModel
 
 WARM_UPS = 2  # steps before the capture: kernels compile, cuBLAS takes its workspace
 
 
+def stepper(model: LanguageModel, cache: Cache) -> FusedStep | BatchStep:
+    """The step out of our kernels for as many sequences as the cache has slots."""
+    return FusedStep(model, cache) if cache.slots == 1 else BatchStep(model, cache)
+
+
 class DecodeGraph:
-    """A step for all slots of a cache, replayed: the fused kernels for one slot, `model.step` for more.
+    """A step for all slots of a cache, replayed: our kernels where they serve the shape, else `model.step`.
 
     Capturing forgets what the cache held.
     """
@@ -23,9 +28,9 @@ class DecodeGraph:
     def __init__(self, model: LanguageModel, cache: Cache, *, fused: bool = True) -> None:
         self.cache = cache
         self.tokens = torch.zeros(cache.slots, dtype=torch.int64, device=model.device)
-        fused = fused and cache.slots == 1 and supports(model.config)
+        fused = fused and cache.slots <= MOST and supports(model.config)
         # Kept for its buffers, which the graph writes to without owning them.
-        self._run = run = FusedStep(model, cache) if fused else functools.partial(model.step, cache=cache)
+        self._run = run = stepper(model, cache) if fused else lambda tokens: model.step(tokens, cache)
         self.graph = torch.cuda.CUDAGraph()
         side = torch.cuda.Stream(model.device)
         side.wait_stream(torch.cuda.current_stream(model.device))

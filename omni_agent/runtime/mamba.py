@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-from collections.abc import Callable
+import math
 
 import torch
 from torch import Tensor
@@ -52,13 +52,34 @@ class Mamba:
         """x [T, hidden] after the sequence in `slot` -> [T, hidden]; its state moves on."""
         config = self.config
         gate, inputs, dt = self._split(F.linear(x, self.in_proj))
-        before = cache.conv_window(self.index, slot, config.conv_width)
-        cache.store_conv(self.index, slot, inputs)
-        mixed = causal_conv(before, inputs, self.conv_weight, self.conv_bias)
-        y, state = scan(config, mixed)(*self._arguments(mixed, dt), cache.state[self.index, slot], config.chunk_size)
-        cache.state[self.index, slot] = state
+        mixed = self._convolve(inputs, cache, slot)
+        y = self._scan(mixed, dt, cache.state[self.index, slot])
         y = gated_group_norm(y.flatten(1), gate, self.norm, config.num_groups, config.norm_eps)
         return F.linear(y, self.out_proj)
+
+    def _convolve(self, inputs: Tensor, cache: Cache, slot: int) -> Tensor:
+        if fast(inputs):
+            from omni_agent.runtime.kernels import conv
+
+            ring = cache.conv[self.index, slot]
+            return conv.causal_conv(ring, cache.seen[slot], inputs, self.conv_weight, self.conv_bias)
+        before = cache.conv_window(self.index, slot, self.config.conv_width)
+        cache.store_conv(self.index, slot, inputs)
+        return causal_conv(before, inputs, self.conv_weight, self.conv_bias)
+
+    def _scan(self, mixed: Tensor, dt: Tensor, state: Tensor) -> Tensor:
+        """y [T, H, P]; `state` moves on. By mamba-ssm's kernels where it is installed, ours, or plain torch."""
+        config, theirs = self.config, mixed.is_cuda and _has_mamba_ssm()
+        sizes = (config.mamba_head_dim, config.state_size, config.chunk_size)
+        if not theirs and fast(mixed) and all(size >= 16 and size & (size - 1) == 0 for size in sizes):
+            from omni_agent.runtime.kernels import ssd_scan
+
+            x, b, c = self._parts(mixed)
+            return ssd_scan.chunk_scan(x, dt, self.dt_bias, self.a_log, b, c, self.d, state, config.chunk_size)
+        scan = mamba_ssm_scan if theirs else chunk_scan
+        y, last = scan(*self._arguments(mixed, dt), state, config.chunk_size)
+        state.copy_(last)
+        return y
 
     def step(self, x: Tensor, cache: Cache) -> Tensor:
         """x [slots, hidden], one token a sequence, at position `cache.lengths` -> [slots, hidden]."""
@@ -83,22 +104,22 @@ class Mamba:
 
     def _arguments(self, mixed: Tensor, dt: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """x, dt, A, B, C, D of the state space from the convolution's output and the raw time step."""
-        config = self.config
-        wide = config.num_groups * config.state_size
-        x, b, c = mixed.split([config.inner, wide, wide], dim=-1)
+        x, b, c = self._parts(mixed)
         # No lower clamp: the checkpoint means softplus alone, though transformers clamps its prefill at 0.001.
         dt = F.softplus(dt.float() + self.dt_bias)
+        return x, dt, -self.a_log.exp(), b, c, self.d
+
+    def _parts(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x [T, H, P], B and C [T, G, N] of the convolution's output."""
+        config = self.config
         groups = (config.num_groups, config.state_size)
+        x, b, c = mixed.split([config.inner, math.prod(groups), math.prod(groups)], dim=-1)
         x = x.unflatten(-1, (config.mamba_heads, config.mamba_head_dim))
-        return x, dt, -self.a_log.exp(), b.unflatten(-1, groups), c.unflatten(-1, groups), self.d
+        return x, b.unflatten(-1, groups), c.unflatten(-1, groups)
 
 
 def causal_conv(before: Tensor, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """SiLU of the depthwise convolution: before [width - 1, C], inputs [T, C], weight [C, 1, width] -> [T, C]."""
-    if fast(inputs):
-        from omni_agent.runtime.kernels import conv
-
-        return conv.causal_conv(before, inputs, weight, bias)
     out = F.conv1d(torch.cat([before, inputs]).T[None], weight, bias, groups=weight.shape[0])[0].T
     return F.silu(out)
 
@@ -186,15 +207,3 @@ def mamba_ssm_scan(
 @functools.cache
 def _has_mamba_ssm() -> bool:
     return importlib.util.find_spec("mamba_ssm") is not None
-
-
-def scan(config: TextConfig, mixed: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The fastest scan for this model and device: mamba-ssm's where it is installed, our kernels, plain torch."""
-    if mixed.is_cuda and _has_mamba_ssm():
-        return mamba_ssm_scan
-    sizes = (config.mamba_head_dim, config.state_size, config.chunk_size)
-    if fast(mixed) and all(size >= 16 and size & (size - 1) == 0 for size in sizes):
-        from omni_agent.runtime.kernels import ssd_scan
-
-        return ssd_scan.chunk_scan
-    return chunk_scan

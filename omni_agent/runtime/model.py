@@ -16,7 +16,7 @@ from omni_agent.errors import EngineError
 from omni_agent.runtime.attention import Attention
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.config import ATTENTION, MAMBA, MOE, TextConfig
-from omni_agent.runtime.layers import Make, rms_norm
+from omni_agent.runtime.layers import Make, add_norm, rms_norm
 from omni_agent.runtime.mamba import Mamba
 from omni_agent.runtime.moe import MoE
 
@@ -87,13 +87,19 @@ class LanguageModel:
             x = self._chunk(embedded[done : done + size], cache, slot)
             cache.advance(slot, size)
             done += size
-        return self.logits(x[-1])
+        return F.linear(x[-1], self.head).float()
 
     def _chunk(self, embedded: Tensor, cache: Cache, slot: int) -> Tensor:
-        x = embedded.float()
-        for block in self.blocks:
-            x += block.mixer.prefill(rms_norm(x, block.norm, self.config.norm_eps), cache, slot)
+        """Through all blocks and the last norm."""
+        stream, eps = embedded.to(torch.float32, copy=True), self.config.norm_eps
+        x = rms_norm(stream, self.blocks[0].norm, eps)
+        for block, norm in zip(self.blocks, self.next_norms(), strict=True):
+            x = add_norm(stream, block.mixer.prefill(x, cache, slot), norm, eps)
         return x
+
+    def next_norms(self) -> list[Tensor]:
+        """The norm that follows each block: the next block's, at the end the last one."""
+        return [block.norm for block in self.blocks[1:]] + [self.norm_f]
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
@@ -102,15 +108,12 @@ class LanguageModel:
         Reads and moves `cache.lengths` on the device only, so that it can be captured; whoever replays it keeps
         `cache.seen` in step and below the capacity.
         """
-        x = F.embedding(tokens, self.embeddings).float()
-        for block in self.blocks:
-            x += block.mixer.step(rms_norm(x, block.norm, self.config.norm_eps), cache)
+        stream, eps = F.embedding(tokens, self.embeddings).float(), self.config.norm_eps
+        x = rms_norm(stream, self.blocks[0].norm, eps)
+        for block, norm in zip(self.blocks, self.next_norms(), strict=True):
+            x = add_norm(stream, block.mixer.step(x, cache), norm, eps)
         cache.lengths += 1
-        return self.logits(x)
-
-    def logits(self, x: Tensor) -> Tensor:
-        """The stream after the last block [..., hidden] -> [..., vocab] fp32."""
-        return F.linear(rms_norm(x, self.norm_f, self.config.norm_eps), self.head).float()
+        return F.linear(x, self.head).float()
 
 
 def _mixers(config: TextConfig, make: Make) -> list[Attention | Mamba | MoE]:

@@ -53,8 +53,16 @@ class MoE:
 
     def __call__(self, x: Tensor) -> Tensor:
         """x [T, hidden] -> [T, hidden], fixed shapes all the way: no count comes back to the host."""
-        experts, weights = route(x, self.gate, self.bias, self.config.experts_per_token, self.config.routed_scale)
+        config = self.config
         out = F.linear(relu2(F.linear(x, self.shared_up)), self.shared_down)
+        if fast(x) and config.num_experts & (config.num_experts - 1) == 0:
+            from omni_agent.runtime.kernels.combine import combine
+            from omni_agent.runtime.kernels.experts_many import assign, grouped
+
+            assigned = assign(x, self.gate, self.bias, config.experts_per_token, config.routed_scale)
+            outputs = grouped(grouped(x, self.up, assigned, up=True), self.down, assigned, up=False)
+            return combine(outputs, assigned.places, assigned.weights, out)
+        experts, weights = route(x, self.gate, self.bias, config.experts_per_token, config.routed_scale)
         return apply_experts(x, experts, weights, self.up, self.down, out)
 
 
@@ -73,17 +81,9 @@ def route(x: Tensor, gate: Tensor, bias: Tensor, chosen: int, scale: float) -> t
 def apply_experts(x: Tensor, experts: Tensor, weights: Tensor, up: Tensor, down: Tensor, onto: Tensor) -> Tensor:
     """`onto` plus the chosen experts' weighted outputs, by two grouped products over tokens sorted by expert.
 
-    x, onto [T, hidden], experts and weights [T, k], up [E, width, hidden], down [E, hidden, width] -> [T, hidden];
-    `onto` may be overwritten.
+    x, onto [T, hidden], experts and weights [T, k], up [E, width, hidden], down [E, hidden, width] -> [T, hidden].
     """
     tokens, chosen = experts.shape
-    if fast(x) and tokens <= 16:
-        from omni_agent.runtime.kernels.combine import combine
-        from omni_agent.runtime.kernels.experts_few import few
-
-        hidden = few(x, experts, up, shared_rows=True)
-        place = torch.arange(tokens * chosen, device=x.device).view(tokens, chosen)
-        return combine(few(hidden, experts, down, shared_rows=False), place, weights, onto)
     order = torch.argsort(experts.flatten(), stable=True)
     ends = torch.searchsorted(
         experts.flatten()[order], torch.arange(up.shape[0], device=x.device), right=True, out_int32=True
@@ -91,9 +91,5 @@ def apply_experts(x: Tensor, experts: Tensor, weights: Tensor, up: Tensor, down:
     hidden = relu2(F.grouped_mm(x[order // chosen], up.transpose(1, 2), offs=ends))
     out = F.grouped_mm(hidden, down.transpose(1, 2), offs=ends)
     place = torch.empty_like(order).scatter_(0, order, torch.arange(order.shape[0], device=x.device))
-    place = place.view(tokens, chosen)
-    if fast(x):
-        from omni_agent.runtime.kernels.combine import combine
-
-        return combine(out, place, weights, onto)
-    return (onto.float() + (out[place].float() * weights[..., None]).sum(1)).to(x.dtype)
+    out = out[place.view(tokens, chosen)].float() * weights[..., None]
+    return (onto.float() + out.sum(1)).to(x.dtype)

@@ -70,6 +70,24 @@ def captions(indices: Sequence[int], source_fps: float, vision: VisionConfig) ->
     return texts
 
 
+def changed_frames(
+    frames: Iterable[npt.NDArray[np.uint8]], vision: VisionConfig, numbers: list[int]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames of those tubelets that differ from the tubelet before, whole tubelets of them.
+
+    `numbers` gets, for every tubelet of the film, which of those that came out it equals.
+    """
+    before: list[npt.NDArray[np.uint8]] = []
+    for batch in _batches(frames, vision.tubelet):
+        tubelet = batch + [batch[-1]] * (vision.tubelet - len(batch))
+        if before and all(map(np.array_equal, tubelet, before)):
+            numbers.append(numbers[-1])
+            continue
+        yield from tubelet
+        numbers.append(numbers[-1] + 1 if numbers else 0)
+        before = tubelet
+
+
 def tubelet_patches(
     frames: Iterable[npt.NDArray[np.uint8]], grid: Grid, vision: VisionConfig, device: torch.device
 ) -> Iterator[torch.Tensor]:

@@ -5,6 +5,7 @@ Against transformers' whole model where that is right, against ourselves where i
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,19 @@ def test_a_video_as_transformers_encodes_it(towers: Encoders, theirs: Any) -> No
         other = theirs.get_video_features(frames).pooler_output
     torch.testing.assert_close(torch.stack(ours), other, **CLOSE)
     assert saving == evs.Saving(18, 18)
+
+
+@pytest.mark.parametrize("order", [[0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0], [0, 1, 0, 1, 1, 0, 2]])
+def test_tubelets_that_do_not_change_are_not_encoded(towers: Encoders, order: list[int]) -> None:
+    """The tokens are those of encoding every tubelet by itself, for an odd last frame as well."""
+    frames = list(film_of(3).frames)
+    shown = [frames[number] for number in order]
+    pairs = [(shown[at], shown[min(at + 1, len(shown) - 1)]) for at in range(0, len(shown), 2)]
+    ours, saving = towers.film(Film(shown, 96, 64, range(len(shown)), 30.0))
+    alone = [towers.film(Film(pair, 96, 64, range(2), 30.0))[0][0] for pair in pairs]
+    torch.testing.assert_close(torch.stack(ours), torch.stack(alone), **CLOSE)
+    same = sum(all(map(np.array_equal, now, before)) for before, now in itertools.pairwise(pairs))
+    assert saving == evs.Saving(6 * len(pairs), 6 * len(pairs), unchanged=same)
 
 
 def test_sound_as_transformers_encodes_it(towers: Encoders, theirs: Any) -> None:

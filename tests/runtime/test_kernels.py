@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from omni_agent.runtime import layers, mamba
+from omni_agent.runtime import layers, mamba, moe
 from omni_agent.runtime.config import ModelConfig, read_config
 from omni_agent.runtime.generate import End, Generator
 from omni_agent.runtime.loading import Loaded, load
@@ -74,24 +74,30 @@ def test_project_add(rows: int, k: int, groups: int, dtype: torch.dtype) -> None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("position", [0, 1, 2, 3, 4, 5, 1000])
+@pytest.mark.parametrize("positions", [[0], [1], [2, 5], [3, 0, 4], [1000, 6]])
 @pytest.mark.parametrize(("heads", "p", "n", "groups"), [(8, 16, 16, 2), (4, 32, 64, 4), (64, 64, 128, 8)])
-def test_mamba_step(position: int, heads: int, p: int, n: int, groups: int, dtype: torch.dtype) -> None:
+def test_mamba_step(positions: list[int], heads: int, p: int, n: int, groups: int, dtype: torch.dtype) -> None:
     from omni_agent.runtime.kernels import mamba_step as kernel
 
-    channels = heads * p + 2 * groups * n
-    projected = draw(heads * p + channels + heads, dtype=dtype)
-    ring, state = draw(4, channels, dtype=dtype), draw(heads, p, n)
+    channels, slots = heads * p + 2 * groups * n, len(positions)
+    projected = draw(slots, heads * p + channels + heads, dtype=dtype)
+    ring, state = draw(slots, 4, channels, dtype=dtype), draw(slots, heads, p, n)
     weights = (draw(channels, 1, 4, dtype=dtype), draw(channels, dtype=dtype))
     scalars = (draw(heads), draw(heads), draw(heads, scale=2))
-    expected = kernel.mamba_step_reference(projected, ring, state, position, *weights, *scalars, groups)
-    out, squares = poisoned(heads * p, dtype=dtype), poisoned(kernel.square_parts(heads, p))
-    length = torch.tensor([position], device=DEVICE)
-    kernel.mamba_step(projected, ring, state, length, *weights, *scalars, out, squares, groups)
-    close(out, expected[0], dtype)
-    assert torch.equal(ring, expected[1])
-    close(state, expected[2], torch.float32)
-    close(squares.view(heads, -1).sum(1), expected[0].view(heads, p).square().sum(1), torch.float32)
+    one_by_one = [
+        kernel.mamba_step_reference(projected[i], ring[i], state[i], at, *weights, *scalars, groups)
+        for i, at in enumerate(positions)
+    ]
+    gated, rings, states = (torch.stack(parts) for parts in zip(*one_by_one, strict=True))
+    plain, lengths = poisoned(slots, heads * p), torch.tensor(positions, device=DEVICE)
+    kernel.mamba_step(projected, ring.clone(), state.clone(), lengths, *weights, *scalars, plain, None, groups)
+    close(plain * torch.nn.functional.silu(projected[:, : heads * p].float()), gated, dtype)
+    out, squares = poisoned(slots, heads * p, dtype=dtype), poisoned(slots, kernel.square_parts(heads, p))
+    kernel.mamba_step(projected, ring, state, lengths, *weights, *scalars, out, squares, groups)
+    close(out, gated, dtype)
+    assert torch.equal(ring, rings)
+    close(state, states, torch.float32)
+    close(squares.view(slots, heads, -1).sum(2), gated.view(slots, heads, p).square().sum(2), torch.float32)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -121,25 +127,29 @@ def test_experts(k: int, width: int, experts: int, chosen: int, shared: int, dty
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("position", [0, 1, 31, 32, 63, 700, 2047])
+@pytest.mark.parametrize("positions", [[0], [1, 32], [31], [63, 700, 0], [2047, 2046]])
 @pytest.mark.parametrize(("heads", "kv", "d"), [(8, 2, 16), (32, 2, 128), (6, 3, 64)])
-def test_attention(position: int, heads: int, kv: int, d: int, dtype: torch.dtype) -> None:
+def test_attention(positions: list[int], heads: int, kv: int, d: int, dtype: torch.dtype) -> None:
     from omni_agent.runtime.kernels import attention_decode as kernel
 
     if INTERPRETED and d > 16:
         pytest.skip("takes the interpreter minutes")
-    qkv = draw((heads + 2 * kv) * d, dtype=dtype)
-    keys, values = (draw(kv, 2048, d, dtype=dtype) for _ in range(2))
-    keys[:, position:], values[:, position:] = float("nan"), float("nan")  # nothing past the length is read
-    expected = kernel.attention_reference(qkv, keys, values, position)
-    out = poisoned(heads * d, dtype=dtype)
-    work = kernel.Workspace(heads, d, torch.device(DEVICE))
+    slots = len(positions)
+    qkv = draw(slots, (heads + 2 * kv) * d, dtype=dtype)
+    keys, values = (draw(slots, kv, 2048, d, dtype=dtype) for _ in range(2))
+    for slot, position in enumerate(positions):  # nothing past the length is read
+        keys[slot, :, position:], values[slot, :, position:] = float("nan"), float("nan")
+    expected = [kernel.attention_reference(qkv[i], keys[i], values[i], at) for i, at in enumerate(positions)]
+    out = poisoned(slots, heads * d, dtype=dtype)
+    work = kernel.Workspace(slots, heads, d, torch.device(DEVICE))
     for part in (work.out, work.max, work.sum):
         part.fill_(float("nan"))
-    kernel.attention(qkv, keys, values, torch.tensor([position], device=DEVICE), work, out)
-    close(out, expected[0], dtype)
-    past = slice(0, position + 1)
-    assert torch.equal(keys[:, past], expected[1][:, past]) and torch.equal(values[:, past], expected[2][:, past])
+    kernel.attention(qkv, keys, values, torch.tensor(positions, device=DEVICE), work, out)
+    for slot, position in enumerate(positions):
+        past = slice(0, position + 1)
+        close(out[slot], expected[slot][0], dtype)
+        assert torch.equal(keys[slot, :, past], expected[slot][1][:, past])
+        assert torch.equal(values[slot, :, past], expected[slot][2][:, past])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -150,6 +160,43 @@ def test_rms_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
     x, weight = draw(tokens, width, scale=3), draw(width, dtype=dtype)
     expected = layers.rms_norm(x.cpu(), weight.cpu().float(), EPS)
     close(norms.rms_norm(x, weight, EPS).cpu(), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("parts", "tokens", "width"), [(1, 1, 64), (3, 7, 200), (16, 30, 2688)])
+def test_add_norm(parts: int, tokens: int, width: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import norms
+
+    stream, weight = draw(tokens, width, scale=3), draw(width, dtype=dtype)
+    added = draw(parts, tokens, width, dtype=dtype)
+    expected = stream.cpu() + added.cpu().float().sum(0)
+    found = norms.add_norm(stream, added, weight, EPS)
+    close(stream.cpu(), expected, torch.float32)
+    close(found.cpu(), layers.rms_norm(expected, weight.cpu().float(), EPS), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("tokens", "width"), [(1, 64), (7, 200), (30, 1280)])
+def test_add_layer_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import layer_norm
+
+    hidden, added = draw(tokens, width, dtype=dtype) + 2, draw(tokens, width, dtype=dtype)
+    weight, bias = draw(width, dtype=dtype), draw(width, dtype=dtype)
+    expected = hidden + added
+    found = layer_norm.add_layer_norm(hidden, added, weight, bias, EPS)
+    assert torch.equal(hidden, expected)
+    like = torch.nn.functional.layer_norm(expected.float(), (width,), weight.float(), bias.float(), EPS)
+    close(found, like, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [1, 5000, 12345])
+def test_relu2(count: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import relu2
+
+    x = draw(count, dtype=dtype)
+    expected = x.float().relu().square()
+    torch.testing.assert_close(relu2.relu2(x), expected.to(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -164,35 +211,51 @@ def test_gated_group_norm(tokens: int, width: int, groups: int, dtype: torch.dty
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("tokens", "channels"), [(1, 192), (2, 64), (37, 192), (300, 6144)])
-def test_causal_conv(tokens: int, channels: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("seen", "tokens", "channels"), [(0, 1, 192), (1, 2, 64), (2, 3, 64), (5, 37, 192), (11, 300, 6144)])
+def test_causal_conv(seen: int, tokens: int, channels: int, dtype: torch.dtype) -> None:
+    """The ring stands where `seen` tokens have left it and moves on by as many as come."""
     from omni_agent.runtime.kernels import conv
 
     inputs = draw(tokens, channels + 48, dtype=dtype)[:, 16 : 16 + channels]
-    before, weight, bias = (draw(*shape, dtype=dtype) for shape in ((3, channels), (channels, 1, 4), (channels,)))
-    expected = mamba.causal_conv(*(part.cpu().float() for part in (before, inputs, weight, bias)))
-    close(conv.causal_conv(before, inputs, weight, bias).cpu(), expected, dtype)
+    weight, bias = draw(channels, 1, 4, dtype=dtype), draw(channels, dtype=dtype)
+    past = torch.cat([torch.zeros(3, channels, device=DEVICE, dtype=dtype), draw(seen, channels, dtype=dtype)])
+    every = torch.cat([past, inputs])
+
+    def ring(upto: int) -> Any:
+        made = torch.zeros(4, channels, device=DEVICE, dtype=dtype)
+        for position in range(max(0, upto - 3), upto):
+            made[position % 4] = every[3 + position]
+        return made
+
+    moving, rows = ring(seen), [position % 4 for position in range(max(0, seen + tokens - 3), seen + tokens)]
+    expected = mamba.causal_conv(*(part.cpu().float() for part in (past[-3:], inputs, weight, bias)))
+    close(conv.causal_conv(moving, seen, inputs, weight, bias).cpu(), expected, dtype)
+    assert torch.equal(moving[rows], ring(seen + tokens)[rows])
 
 
 @pytest.mark.parametrize("tokens", [1, 16, 50, 129, 700])
 @pytest.mark.parametrize(("heads", "p", "groups", "n", "chunk"), [(4, 16, 2, 16, 16), (64, 64, 8, 128, 128)])
 def test_ssd_scan(tokens: int, heads: int, p: int, groups: int, n: int, chunk: int) -> None:
-    """Our kernels (and mamba-ssm's, where installed) against plain torch in fp32, x, B and C in one wide tensor."""
+    """Our kernels (and mamba-ssm's, where installed) against plain torch in fp32, x, B, C and dt in one wide tensor."""
     from omni_agent.runtime.kernels import ssd_scan
 
     if INTERPRETED and tokens * heads > 300:
         pytest.skip("takes the interpreter minutes")
     dtype = DTYPES[-1]
-    wide = draw(tokens, heads * p + 2 * groups * n, dtype=dtype)
-    x, b, c = wide.split([heads * p, groups * n, groups * n], dim=-1)
+    wide = draw(tokens, heads * p + 2 * groups * n + heads, dtype=dtype)
+    x, b, c, raw = wide.split([heads * p, groups * n, groups * n, heads], dim=-1)
     parts = (x.unflatten(-1, (heads, p)), b.unflatten(-1, (groups, n)), c.unflatten(-1, (groups, n)))
-    dt, a = torch.rand(tokens, heads, device=DEVICE) * 0.1, -torch.rand(heads, device=DEVICE) * 8
+    bias, a_log = draw(heads) - 4, torch.rand(heads, device=DEVICE) * 2
+    dt, a = torch.nn.functional.softplus(raw.float() + bias), -a_log.exp()
     d, first = draw(heads), draw(heads, p, n)
     x, b, c = (part.float() for part in parts)
     expected = mamba.chunk_scan(x, dt, a, b, c, d, first, chunk)
-    scans = [ssd_scan.chunk_scan] + ([mamba.mamba_ssm_scan] if find_spec("mamba_ssm") else [])
-    for scan in scans:
-        y, state = scan(parts[0], dt, a, parts[1], parts[2], d, first, chunk)
+    state = first.clone()
+    y = ssd_scan.chunk_scan(parts[0], raw, bias, a_log, parts[1], parts[2], d, state, chunk)
+    found = [(y, state)]
+    if find_spec("mamba_ssm"):
+        found.append(mamba.mamba_ssm_scan(parts[0], dt, a, parts[1], parts[2], d, first, chunk))
+    for y, state in found:
         close(y, expected[0], dtype)
         close(state, expected[1], dtype)
 
@@ -210,19 +273,98 @@ def test_combine(tokens: int, chosen: int, width: int, dtype: torch.dtype) -> No
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("tokens", "chosen", "experts"), [(1, 3, 16), (5, 3, 16), (16, 6, 128)])
-@pytest.mark.parametrize("shared_rows", [True, False])
-def test_experts_few(tokens: int, chosen: int, experts: int, shared_rows: bool, dtype: torch.dtype) -> None:
-    from omni_agent.runtime.kernels import experts_few as kernel
+@pytest.mark.parametrize(("rows", "n", "k", "parts"), [(1, 8, 64, 1), (5, 131, 200, 3), (16, 2688, 4096, 4), (40, 1100, 128, 2)])
+def test_project_rows(rows: int, n: int, k: int, parts: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import rows as kernel
 
-    if INTERPRETED and experts > 16:
+    if INTERPRETED and k > 1000:
+        pytest.skip("the released shape takes the interpreter minutes")
+    x, weight = draw(rows, k, dtype=dtype), draw(n, k, dtype=dtype, scale=k**-0.5)
+    found = kernel.project_rows(x, weight, parts=parts)
+    assert found.shape == (parts, rows, n)
+    close(found.float().sum(0), kernel.project_rows_reference(x, weight), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("rows", "k", "width", "experts", "chosen", "shared"),
+    [(2, 64, 48, 16, 3, 2), (5, 200, 40, 8, 1, 1), (16, 2688, 1856, 128, 6, 2), (8, 2688, 1856, 128, 6, 2)],
+)
+def test_experts_batch(
+    rows: int, k: int, width: int, experts: int, chosen: int, shared: int, dtype: torch.dtype
+) -> None:
+    from omni_agent.runtime.kernels import experts_batch as kernel
+    from omni_agent.runtime.kernels.rows import project_rows
+
+    if INTERPRETED and k > 1000:
+        pytest.skip("the released shape takes the interpreter minutes")
+    up = draw((experts + shared) * width, k, dtype=dtype, scale=k**-0.5)
+    down = draw((experts + shared) * width * k, dtype=dtype, scale=width**-0.5)
+    gate, bias = draw(experts, k, dtype=dtype, scale=k**-0.5), draw(experts, scale=0.1)
+    touched = kernel.Touched(rows, experts, shared, torch.device(DEVICE))
+    for _ in range(2):
+        x = draw(rows, k, dtype=dtype)
+        expected = kernel.experts_batch_reference(x, gate, bias, up, down, width, chosen, 2.5)
+        which, weights = moe.route(x, gate, bias, chosen, 2.5)
+        logits = project_rows(x, gate, parts=2, dtype=torch.float32)
+        kernel.choose_rows(logits, bias, touched, chosen, 2.5)
+        dense = torch.zeros(rows, experts, device=DEVICE).scatter_(1, which, weights)
+        torch.testing.assert_close(touched.weights, dense, atol=1e-4, rtol=1e-4)
+        count = int(touched.count)
+        listed = [*range(experts, experts + shared), *sorted(set(which.flatten().tolist()))]
+        assert touched.experts[:count].tolist() == listed
+        hidden = kernel.up_rows(x, up, touched, width, rows * chosen)
+        close(kernel.down_rows(hidden, down, touched, k).sum(0), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("tokens", "k", "width", "experts", "chosen"),
+    [(1, 64, 48, 16, 3), (37, 200, 40, 8, 2), (300, 64, 48, 16, 3), (1, 2688, 1856, 128, 6), (1500, 2688, 1856, 128, 6)],
+)
+def test_experts_many(tokens: int, k: int, width: int, experts: int, chosen: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import experts_many as kernel
+
+    if INTERPRETED and (k > 1000 or tokens > 100):
         pytest.skip("takes the interpreter minutes")
-    n, k = (48, 80) if experts == 16 else (1856, 2688)
-    weight = draw(experts, n, k, dtype=dtype, scale=k**-0.5)
-    which = torch.stack([torch.randperm(experts, device=DEVICE)[:chosen] for _ in range(tokens)])
-    x = draw(tokens if shared_rows else tokens * chosen, k, dtype=dtype)
-    expected = kernel.few_reference(x, which, weight, shared_rows=shared_rows)
-    close(kernel.few(x, which, weight, shared_rows=shared_rows), expected, dtype)
+    up = draw(experts, width, k, dtype=dtype, scale=k**-0.5)
+    down = draw(experts, k, width, dtype=dtype, scale=width**-0.5)
+    x, gate, bias = draw(tokens, k, dtype=dtype), draw(experts, k, dtype=dtype, scale=k**-0.5), draw(experts, scale=0.1)
+    assigned = kernel.assign(x, gate, bias, chosen, 2.5)
+    few = slice(0, 20)  # the reference gathers a matrix for each
+    which, weights, expected = kernel.experts_many_reference(x[few], gate, bias, up, down, chosen, 2.5)
+    assert torch.equal(assigned.experts[few].sort().values, which.sort().values.int())
+    torch.testing.assert_close(assigned.weights[few].sort().values, weights.sort().values, atol=1e-4, rtol=1e-4)
+    assert torch.equal(assigned.counts.long(), torch.bincount(assigned.experts.flatten(), minlength=experts))
+    assert torch.equal(assigned.places.flatten().sort().values, torch.arange(tokens * chosen, device=DEVICE).int())
+    tokens_of = torch.arange(tokens, device=DEVICE).repeat_interleave(chosen)
+    assert torch.equal(assigned.sources[assigned.places.flatten()], tokens_of.int())
+    hidden = kernel.grouped(x, up, assigned, up=True)
+    found = kernel.grouped(hidden, down, assigned, up=False)[assigned.places[few]]
+    order, like = assigned.experts[few].argsort(), which.argsort()
+    found = found.gather(1, order[..., None].expand_as(found))
+    close(found, expected.gather(1, like[..., None].expand_as(expected)), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("heads", "tokens", "d", "parts"), [(3, 1, 16, 2), (4, 50, 16, 3), (32, 300, 128, 4)])
+def test_join_parts(heads: int, tokens: int, d: int, parts: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import attention_prefill as kernel
+
+    outs = [draw(tokens, heads, d, dtype=dtype).transpose(0, 1) for _ in range(parts)]
+    sums = [draw(heads, tokens, scale=3) for _ in range(parts)]
+    close(kernel.join_parts(outs, sums), kernel.join_parts_reference(outs, sums), dtype)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="cuDNN needs a GPU")
+@pytest.mark.parametrize("chunks", [1, 2, 4, 6])
+def test_attend_in_parts(chunks: int) -> None:
+    from omni_agent.runtime.kernels import attention_prefill as kernel
+
+    tokens, dtype = 256, torch.bfloat16
+    q = draw(tokens, 36, 128, dtype=dtype)[:, :32]
+    keys, values = (draw(2, 2000, 128, dtype=dtype)[:, : chunks * tokens] for _ in range(2))
+    close(kernel.attend(q, keys, values), kernel.attend_reference(q, keys, values), dtype)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 0.95), (1.0, 0.3), (2.0, 0.8)])
@@ -267,6 +409,24 @@ def test_fused_step_equals_the_plain_one(folder: Path) -> None:
             model.prefill(model.embed(prompt_ids()), cache)
         for token in prompt_ids()[: 3 if INTERPRETED else 40]:
             torch.testing.assert_close(step(token.view(1)), model.step(token.view(1), plain), atol=1e-4, rtol=1e-4)
+            assert torch.equal(plain.lengths, fused.lengths)
+    torch.testing.assert_close(fused.state, plain.state, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(fused.conv, plain.conv, atol=1e-4, rtol=1e-4)
+
+
+def test_batch_step_equals_the_plain_one(folder: Path) -> None:
+    """Sequences of different lengths, each token for token."""
+    from omni_agent.runtime.decode_batch import BatchStep
+
+    model = load(folder, device=DEVICE, dtype=torch.float32).model
+    plain, fused = model.new_cache(3, 128), model.new_cache(3, 128)
+    step = BatchStep(model, fused)
+    with torch.inference_mode():
+        for cache in (plain, fused):
+            for slot, count in enumerate((5, 33, 70)):
+                model.prefill(model.embed(prompt_ids()[:count]), cache, slot)
+        for tokens in prompt_ids()[: 6 if INTERPRETED else 60].view(-1, 3):
+            torch.testing.assert_close(step(tokens), model.step(tokens, plain), atol=1e-4, rtol=1e-4)
             assert torch.equal(plain.lengths, fused.lengths)
     torch.testing.assert_close(fused.state, plain.state, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(fused.conv, plain.conv, atol=1e-4, rtol=1e-4)

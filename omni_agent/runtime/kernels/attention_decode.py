@@ -1,4 +1,4 @@
-"""One query token against a long past: the keys are split among many programs, a second launch joins their parts.
+"""One query token of each sequence against a long past: the keys are split among many programs, a second launch joins their parts.
 
 The number of programs is fixed, so that the launch can be captured; how much each takes follows the length on the
 device. Query heads that share a key head are one tile, and read its keys once.
@@ -46,8 +46,9 @@ def attention_kernel(
     BLOCK: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    head, split = tl.program_id(0), tl.program_id(1)
-    now = tl.load(position)
+    head, split, slot = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    qkv += slot * ((KV * HEADS + 2 * KV) * D)
+    now = tl.load(position + slot)
     per = share(now + 1, SPLITS, BLOCK)
     begin = split * per
     end = tl.minimum(begin + per, now + 1)
@@ -60,8 +61,8 @@ def attention_kernel(
         q = tl.load(qkv + (head * HEADS + q_head)[:, None] * D + d[None, :], mask=(q_head < HEADS)[:, None], other=0.0)
         new_key = tl.load(qkv + (KV * HEADS + head) * D + d)
         new_value = tl.load(qkv + (KV * HEADS + KV + head) * D + d)
-        keys += head.to(tl.int64) * capacity * D
-        values += head.to(tl.int64) * capacity * D
+        keys += (slot * KV + head).to(tl.int64) * capacity * D
+        values += (slot * KV + head).to(tl.int64) * capacity * D
         if end == now + 1:
             tl.store(keys + now * D + d, new_key)
             tl.store(values + now * D + d, new_value)
@@ -83,7 +84,7 @@ def attention_kernel(
             total = total * fade + tl.sum(weight, axis=1)
             out = out * fade[:, None] + tl.dot(weight.to(value.dtype), value, input_precision="ieee")
             high = higher
-        part = (head * HEADS + q_head) * SPLITS + split
+        part = ((slot * KV + head) * HEADS + q_head) * SPLITS + split
         inside = q_head < HEADS
         tl.store(part_max + part, high, mask=inside)
         tl.store(part_sum + part, total, mask=inside)
@@ -102,8 +103,8 @@ def join_kernel(
     BLOCK: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    head = tl.program_id(0)
-    length = tl.load(position) + 1
+    head = tl.program_id(1) * tl.num_programs(0) + tl.program_id(0)  # of all sequences
+    length = tl.load(position + tl.program_id(1)) + 1
     if PDL:
         gdc_launch_dependents()
         gdc_wait()
@@ -122,36 +123,37 @@ def join_kernel(
 class Workspace:
     """Where the parts lie between the two launches; one serves every block, they run one after another."""
 
-    def __init__(self, heads: int, head_dim: int, device: torch.device) -> None:
-        self.out = torch.empty(heads, SPLITS, head_dim, device=device)
-        self.max = torch.empty(heads, SPLITS, device=device)
-        self.sum = torch.empty(heads, SPLITS, device=device)
+    def __init__(self, slots: int, heads: int, head_dim: int, device: torch.device) -> None:
+        self.out = torch.empty(slots, heads, SPLITS, head_dim, device=device)
+        self.max = torch.empty(slots, heads, SPLITS, device=device)
+        self.sum = torch.empty(slots, heads, SPLITS, device=device)
 
 
 def attention(
     qkv: Tensor,
     keys: Tensor,
     values: Tensor,
-    position: Tensor,
+    lengths: Tensor,
     work: Workspace,
     out: Tensor,
 ) -> None:
-    """out = causal attention of the token at `position`; its key and value go to the cache.
+    """out = causal attention of the tokens at positions `lengths`; their keys and values go to the cache.
 
-    qkv [(H + 2 * KV) * D], keys and values [KV, capacity, D] contiguous, position [1] int64, out [H * D].
+    qkv [S, (H + 2 * KV) * D], keys and values [S, KV, capacity, D] contiguous, lengths [S] int64, out [S, H * D].
     """
-    kv, capacity, d = keys.shape
-    heads = out.shape[0] // d
-    assert qkv.shape == ((heads + 2 * kv) * d,) and keys.is_contiguous() and values.is_contiguous()
-    attention_kernel[(kv, SPLITS)](
-        qkv, keys, values, position, work.out, work.max, work.sum,
+    slots, kv, capacity, d = keys.shape
+    heads = out.shape[1] // d
+    assert qkv.shape == (slots, (heads + 2 * kv) * d) and lengths.shape == (slots,) and out.shape[0] == slots
+    assert all(part.is_contiguous() for part in (qkv, keys, values, out))
+    attention_kernel[(kv, SPLITS, slots)](
+        qkv, keys, values, lengths, work.out, work.max, work.sum,
         math.log2(math.e) / math.sqrt(d), capacity,
         KV=kv, HEADS=heads // kv, TILE=max(16, triton.next_power_of_2(heads // kv)), D=d,
         SPLITS=SPLITS, BLOCK=BLOCK, PDL=overlapping(qkv),
         num_warps=4, launch_pdl=overlapping(qkv),
     )  # fmt: skip
-    join_kernel[(heads,)](
-        work.out, work.max, work.sum, position, out,
+    join_kernel[(heads, slots)](
+        work.out, work.max, work.sum, lengths, out,
         D=d, SPLITS=SPLITS, BLOCK=BLOCK, PDL=overlapping(qkv), num_warps=4, launch_pdl=overlapping(qkv),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One token through a Mamba block's inside, in one launch: convolution, state update, output, gate.
+"""One token of each sequence through a Mamba block's inside, in one launch: convolution, state update, output, gate.
 
 A program holds a few rows of one head's state. The convolution's inputs are a ring (row t % width holds position t), so
 that the programs which share B and C read the old rows while one of them writes the new one.
@@ -55,13 +55,18 @@ def mamba_step_kernel(
     GROUPS: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
+    GATED: tl.constexpr,
     PDL: tl.constexpr,
 ):
     INNER: tl.constexpr = HEADS * P
     CHANNELS: tl.constexpr = INNER + 2 * GROUPS * N
-    head, part = tl.program_id(0), tl.program_id(1)
+    head, part, slot = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    projected += slot * (INNER + CHANNELS + HEADS)
+    ring += slot * (WIDTH * CHANNELS)
+    state += slot.to(tl.int64) * (INNER * N)
+    out += slot * INNER
     group = head // (HEADS // GROUPS)
-    position = tl.load(length)
+    position = tl.load(length + slot)
     row = head * P + part * ROWS + tl.arange(0, ROWS)  # of the inner width
     n = tl.arange(0, N)
     b_channel = INNER + group * N + n
@@ -81,7 +86,6 @@ def mamba_step_kernel(
         gdc_wait()
     inputs = projected + INNER
     x_now, b_now, c_now = tl.load(inputs + row), tl.load(inputs + b_channel), tl.load(inputs + c_channel)
-    gate = tl.load(projected + row).to(tl.float32)
     dt = tl.load(inputs + CHANNELS + head).to(tl.float32) + bias
     dt = tl.where(dt > 20.0, dt, tl.log(1.0 + tl.exp(dt)))
     newest = ring + (position % WIDTH) * CHANNELS
@@ -93,40 +97,45 @@ def mamba_step_kernel(
     new = old * tl.exp(dt * rate) + (dt * x)[:, None] * b[None, :]
     tl.store(place, new)
     y = tl.sum(new * c[None, :], axis=1) + d * x
-    y *= gate * tl.sigmoid(gate)
+    if GATED:
+        gate = tl.load(projected + row).to(tl.float32)
+        y *= gate * tl.sigmoid(gate)
+        tl.store(squares + (slot * HEADS + head) * (P // ROWS) + part, tl.sum(y * y))
     tl.store(out + row, y.to(out.dtype.element_ty))
-    tl.store(squares + head * (P // ROWS) + part, tl.sum(y * y))
 
 
 def mamba_step(
     projected: Tensor,
     ring: Tensor,
     state: Tensor,
-    length: Tensor,
+    lengths: Tensor,
     conv_weight: Tensor,
     conv_bias: Tensor,
     a_log: Tensor,
     d: Tensor,
     dt_bias: Tensor,
     out: Tensor,
-    squares: Tensor,
+    squares: Tensor | None,
     groups: int,
 ) -> None:
-    """out = y * silu(z), not yet normalised; ring and state move on.
+    """out = y, and with `squares` y * silu(z), not yet normalised; ring and state move on.
 
-    projected [z | x B C | dt], ring [width, channels], state [H, P, N] fp32, length [1] int64 (the token's position),
-    conv_weight [channels, 1, width], conv_bias [channels], a_log, d, dt_bias [H] fp32, out [H * P],
-    squares [H * P / rows] fp32: sums of squares of out, in order, see `square_parts`.
+    projected [S, z | x B C | dt], ring [S, width, channels], state [S, H, P, N] fp32, lengths [S] int64 (the tokens'
+    positions), conv_weight [channels, 1, width], conv_bias [channels], a_log, d, dt_bias [H] fp32, out [S, H * P],
+    squares [S, H * P / rows] fp32: sums of squares of out, in order, see `square_parts`.
     """
-    heads, width, size = state.shape
+    slots, heads, width, size = state.shape
     rows = min(ROWS, width)
     inner, channels = heads * width, heads * width + 2 * groups * size
-    assert projected.shape == (inner + channels + heads,) and ring.shape[1] == channels and out.shape == (inner,)
-    assert squares.shape == (square_parts(heads, width),) and state.is_contiguous() and ring.is_contiguous()
-    mamba_step_kernel[(heads, width // rows)](
-        projected, ring, state, length, conv_weight, conv_bias, a_log, d, dt_bias, out, squares,
-        HEADS=heads, P=width, N=size, GROUPS=groups, WIDTH=ring.shape[0], ROWS=rows, PDL=overlapping(projected),
-        num_warps=4, launch_pdl=overlapping(projected),
+    assert projected.shape == (slots, inner + channels + heads) and out.shape == (slots, inner)
+    assert ring.shape[0] == slots and ring.shape[2] == channels and lengths.shape == (slots,)
+    assert squares is None or squares.shape == (slots, square_parts(heads, width))
+    assert all(part.is_contiguous() for part in (projected, ring, state, out))
+    mamba_step_kernel[(heads, width // rows, slots)](
+        projected, ring, state, lengths, conv_weight, conv_bias, a_log, d, dt_bias, out,
+        out if squares is None else squares,
+        HEADS=heads, P=width, N=size, GROUPS=groups, WIDTH=ring.shape[1], ROWS=rows, GATED=squares is not None,
+        PDL=overlapping(projected), num_warps=4, launch_pdl=overlapping(projected),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""The state space over many tokens in three launches. The same in plain torch, with the formulas: `mamba.chunk_scan`.
+"""The state space over many tokens in four launches. The same in plain torch, with the formulas: `mamba.chunk_scan`.
 
-What each chunk adds to the state; the states at the chunks' beginnings, one after the other; the outputs.
+Time steps and their decays; what each chunk adds to the state; the states at the chunks' beginnings, one after the
+other; the outputs.
 """
 
 from __future__ import annotations
@@ -9,10 +10,28 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.nn import functional as F
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
+def decay_kernel(
+    raw, bias, a_log, dt, total, tokens, raw_row, HEADS: tl.constexpr, BLOCK: tl.constexpr, Q: tl.constexpr
+):
+    """softplus of the raw time steps, zero past the end (a padded token lets nothing decay), and the running logs."""
+    token = (tl.program_id(0) * Q + tl.arange(0, Q))[:, None].to(tl.int64)
+    head = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    here = head < HEADS
+    inside = (token < tokens) & here[None, :]
+    value = tl.load(raw + token * raw_row + head[None, :], mask=inside, other=0.0).to(tl.float32)
+    value += tl.load(bias + head, mask=here, other=0.0)[None, :]
+    value = tl.where(value > 20.0, value, tl.log(1.0 + tl.exp(value)))
+    value = tl.where(inside, value, 0.0)
+    rate = -tl.exp(tl.load(a_log + head, mask=here, other=0.0))
+    place = token * HEADS + head[None, :]
+    tl.store(dt + place, value, mask=here[None, :])
+    tl.store(total + place, tl.cumsum(value * rate[None, :], axis=0), mask=here[None, :])
+
+
+@triton.jit(do_not_specialize=["tokens"])
 def chunk_state_kernel(
     x, b, dt, total, added, tokens, x_row, b_row,
     HEADS: tl.constexpr, P: tl.constexpr, N: tl.constexpr, PER_GROUP: tl.constexpr, Q: tl.constexpr,
@@ -30,7 +49,7 @@ def chunk_state_kernel(
     tl.store(added + (chunk * HEADS + head).to(tl.int64) * (P * N) + p[:, None] * N + n[None, :], out)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["chunks"])
 def pass_state_kernel(
     added, total, state, states, chunks, HEADS: tl.constexpr, SIZE: tl.constexpr, Q: tl.constexpr, BLOCK: tl.constexpr
 ):
@@ -46,7 +65,7 @@ def pass_state_kernel(
     tl.store(state + place, value)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def chunk_output_kernel(
     x, b, c, dt, total, skip, states, out, tokens, x_row, b_row,
     HEADS: tl.constexpr, P: tl.constexpr, N: tl.constexpr, PER_GROUP: tl.constexpr, Q: tl.constexpr, ROWS: tl.constexpr,
@@ -76,29 +95,42 @@ def chunk_output_kernel(
 
 
 def chunk_scan(
-    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, state: Tensor, chunk: int
-) -> tuple[Tensor, Tensor]:
-    """Arguments and results of `mamba.chunk_scan`; x, b and c may be parts of one wider tensor.
+    x: Tensor,
+    dt: Tensor,
+    dt_bias: Tensor,
+    a_log: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    state: Tensor,
+    chunk: int,
+) -> Tensor:
+    """y [T, H, P] of `mamba.chunk_scan` for the raw time steps dt [T, H], their bias and A's logarithm [H] fp32.
 
-    Head width, state size and chunk are powers of two of 16 or more; the returned state is new.
+    `state` moves on in place. x, b, c and dt may be parts of one wider tensor. Head width, state size and chunk are
+    powers of two of 16 or more.
     """
     tokens, heads, width = x.shape
     groups, size = b.shape[1:]
     assert x.stride(1) == width and b.stride(1) == c.stride(1) == size and b.stride(0) == c.stride(0)
+    assert state.is_contiguous() and dt.stride(1) == 1
     chunks = triton.cdiv(tokens, chunk)
-    dt = F.pad(dt, (0, 0, 0, chunks * chunk - tokens))  # a padded token lets nothing decay
-    total = (dt * a).view(chunks, chunk, heads).cumsum(1)
+    steps, total = (torch.empty(chunks * chunk, heads, device=x.device) for _ in range(2))
     added = torch.empty(chunks, heads, width, size, device=x.device)
     states = torch.empty(chunks, heads, width, size, device=x.device, dtype=x.dtype)
-    out, state = torch.empty(tokens, heads, width, device=x.device, dtype=x.dtype), state.clone()
+    out = torch.empty(tokens, heads, width, device=x.device, dtype=x.dtype)
+    decay_kernel[(chunks, triton.cdiv(heads, 16))](
+        dt, dt_bias, a_log, steps, total, tokens, dt.stride(0), HEADS=heads, BLOCK=16, Q=chunk, num_warps=4
+    )
     shape = {"HEADS": heads, "P": width, "N": size, "PER_GROUP": heads // groups, "Q": chunk}
-    chunk_state_kernel[(chunks, heads)](x, b, dt, total, added, tokens, x.stride(0), b.stride(0), **shape, num_warps=4)
+    rows = (tokens, x.stride(0), b.stride(0))
+    chunk_state_kernel[(chunks, heads)](x, b, steps, total, added, *rows, **shape, num_warps=4)
     block = min(2048, width * size)
     pass_state_kernel[(heads, width * size // block)](
         added, total, state, states, chunks, HEADS=heads, SIZE=width * size, Q=chunk, BLOCK=block, num_warps=4
     )
-    rows = min(64, chunk)
-    chunk_output_kernel[(chunks, heads, chunk // rows)](
-        x, b, c, dt, total, d, states, out, tokens, x.stride(0), b.stride(0), **shape, ROWS=rows, num_warps=4
+    part = min(64, chunk)
+    chunk_output_kernel[(chunks, heads, chunk // part)](
+        x, b, c, steps, total, d, states, out, *rows, **shape, ROWS=part, num_warps=4
     )
-    return out, state
+    return out
