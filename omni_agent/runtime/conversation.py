@@ -91,7 +91,7 @@ class Composer:
         pictures = {number: part for number, part in enumerate(parts) if _is_picture(part)}
         media |= zip(pictures, self._pictures(list(pictures.values()), room), strict=True)
         savings = [saving for _, saving in films.values()]
-        saving = Saving(sum(one.before for one in savings), sum(one.after for one in savings))
+        saving = Saving(*(sum(getattr(one, part) for one in savings) for part in ("before", "after", "unchanged")))
         return [part if isinstance(part, str) else media[number] for number, part in enumerate(parts)], saving
 
     def _film(self, film: Film, rate: float) -> tuple[list[Piece], Saving]:

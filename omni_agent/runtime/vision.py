@@ -14,25 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import sdpa_kernel
 
 from omni_agent.runtime.images import MERGE, Grid
 from omni_agent.runtime.layers import ANY_LENGTH, fast
 from omni_agent.runtime.media_config import VisionConfig
 
-# cuDNN's attention takes 0.9 ms where flash attention takes 1.4 (8,170 patches on an H100, torch 2.11), after a plan for
-# the length that costs 0.07 s: it is for lengths that come again.
-AGAIN = [SDPBackend.CUDNN_ATTENTION, *ANY_LENGTH]
-
 PATCHES_AT_ONCE = 32_768  # in one pass: about 1.5 GB of activations at full size in bfloat16
-
-
-class Run(NamedTuple):
-    """`count` sequences of `length` rows in the packed sequence; `again`: the tower has seen such a run before."""
-
-    count: int
-    length: int
-    again: bool = False
 
 
 class Patches(NamedTuple):
@@ -85,18 +73,25 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.proj = nn.Linear(hidden, hidden)
 
-    def forward(self, hidden: torch.Tensor, runs: list[Run]) -> torch.Tensor:
-        """`hidden` [total, width] holds runs of sequences; each sequence attends to itself only."""
-        mixed = self.qkv(hidden)
-        outputs, start = [], 0
-        for count, length, again in runs:
-            run = mixed[start : start + count * length].view(count, length, 3, self.heads, -1)
-            query, key, value = run.permute(2, 0, 3, 1, 4).unbind(0)
-            with sdpa_kernel(AGAIN if again else ANY_LENGTH, set_priority=True):
-                seen = functional.scaled_dot_product_attention(query, key, value)
-            outputs.append(seen.transpose(1, 2).reshape(count * length, -1))
-            start += count * length
+    def forward(self, hidden: torch.Tensor, runs: list[tuple[int, int]]) -> torch.Tensor:
+        """`hidden` [total, width] holds runs of `count` sequences of `length`; each sequence attends to itself only."""
+        parts = self.qkv(hidden).split([count * length for count, length in runs])
+        outputs = [attend(part, self.heads, length) for part, (_, length) in zip(parts, runs, strict=True)]
         return self.proj(outputs[0] if len(outputs) == 1 else torch.cat(outputs))
+
+
+def attend(qkv: torch.Tensor, heads: int, length: int) -> torch.Tensor:
+    """Sequences of `length`, each to itself: qkv [n·length, 3·width], q, k and v side by side -> [n·length, width]."""
+    width = qkv.shape[1] // (3 * heads)
+    if fast(qkv):
+        from omni_agent.runtime.kernels.attention_vision import attention_vision, pieces
+
+        if pieces(width) is not None:
+            return attention_vision(qkv, heads, length)
+    query, key, value = qkv.view(-1, length, 3, heads, width).permute(2, 0, 3, 1, 4).unbind(0)
+    with sdpa_kernel(ANY_LENGTH, set_priority=True):
+        seen = functional.scaled_dot_product_attention(query, key, value)
+    return seen.transpose(1, 2).reshape(len(qkv), -1)
 
 
 class Mlp(nn.Module):
@@ -135,26 +130,20 @@ class VisionTower(nn.Module):
         self.prefix = config.prefix
         self.patch_generator = PatchGenerator(config)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.shape.layers)])
-        self._seen: set[tuple[int, int]] = set()
 
     def forward(self, batches: list[Patches]) -> list[Features]:
         """One pass over all of them; the caller bounds their number (`passes`)."""
         position = {batch.grid: self.patch_generator.positions(batch.grid) for batch in batches}
         embedded = [self.patch_generator(batch, position[batch.grid]) for batch in batches]
-        runs = self._runs([(len(values), values.shape[1]) for values in embedded])
+        runs = [(len(values), values.shape[1]) for values in embedded]
         hidden = self._blocks(torch.cat([values.flatten(0, 1) for values in embedded]), runs)
-        parts = hidden.split([run.count * run.length for run in runs])
+        parts = hidden.split([count * length for count, length in runs])
         return [
-            Features(part.view(run.count, run.length, -1)[:, self.prefix :], batch.grid)
-            for part, run, batch in zip(parts, runs, batches, strict=True)
+            Features(part.view(count, length, -1)[:, self.prefix :], batch.grid)
+            for part, (count, length), batch in zip(parts, runs, batches, strict=True)
         ]
 
-    def _runs(self, sizes: list[tuple[int, int]]) -> list[Run]:
-        runs = [Run(*size, again=size in self._seen) for size in sizes]
-        self._seen.update(sizes)
-        return runs
-
-    def _blocks(self, hidden: torch.Tensor, runs: list[Run]) -> torch.Tensor:
+    def _blocks(self, hidden: torch.Tensor, runs: list[tuple[int, int]]) -> torch.Tensor:
         """Each block is x + attn(norm1(x)), then x + mlp(norm2(x)); `hidden` is overwritten."""
         blocks: list[Block] = list(self.blocks)  # type: ignore[arg-type]
         normed = blocks[0].norm1(hidden)

@@ -190,11 +190,11 @@ def test_add_layer_norm(tokens: int, width: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("count", [1, 5000, 12345])
-def test_relu2(count: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("shape", [(1,), (5, 40), (2, 3, 3712)])
+def test_relu2(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     from omni_agent.runtime.kernels import relu2
 
-    x = draw(count, dtype=dtype)
+    x = draw(*shape, dtype=dtype)
     expected = x.float().relu().square()
     torch.testing.assert_close(relu2.relu2(x), expected.to(dtype))
 
@@ -354,6 +354,27 @@ def test_join_parts(heads: int, tokens: int, d: int, parts: int, dtype: torch.dt
     outs = [draw(tokens, heads, d, dtype=dtype).transpose(0, 1) for _ in range(parts)]
     sums = [draw(heads, tokens, scale=3) for _ in range(parts)]
     close(kernel.join_parts(outs, sums), kernel.join_parts_reference(outs, sums), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("count", "length", "heads", "width"), [(1, 5, 2, 16), (3, 64, 2, 80), (2, 200, 3, 48), (2, 1018, 16, 80)]
+)
+def test_attention_vision(count: int, length: int, heads: int, width: int, dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import attention_vision as kernel
+
+    if INTERPRETED and length > 500:
+        pytest.skip("takes the interpreter minutes")
+    qkv = draw(count * length, 3 * heads * width, dtype=dtype)
+    expected = kernel.attention_vision_reference(qkv, heads, length)
+    close(kernel.attention_vision(qkv, heads, length), expected, dtype)
+
+
+@pytest.mark.parametrize(("width", "split"), [(80, (64, 16)), (64, (64, 0)), (96, (64, 32)), (72, None), (8, None)])
+def test_pieces_of_a_head(width: int, split: tuple[int, int] | None) -> None:
+    from omni_agent.runtime.kernels.attention_vision import pieces
+
+    assert pieces(width) == split
 
 
 @pytest.mark.skipif(INTERPRETED, reason="cuDNN needs a GPU")

@@ -18,7 +18,7 @@ from omni_agent.runtime.moe import route
 
 BLOCK = 64  # columns a pass
 # Up to so many rows an expert -> rows and columns of a tile, warps, stages; found by search on an H100.
-TILES = ((64, (64, 128, 4, 4)), (256, (128, 128, 8, 3)), (1 << 31, (128, 256, 8, 3)))
+TILES = ((64, (64, 128, 4, 4)), (128, (128, 128, 8, 3)), (256, (128, 256, 8, 4)), (1 << 31, (128, 256, 8, 3)))
 
 
 class Assigned(NamedTuple):
