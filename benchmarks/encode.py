@@ -154,7 +154,7 @@ def main() -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     about = {
         "command": " ".join(["python -m benchmarks.encode", *sys.argv[1:]]),
-        "commit": commit or os.environ.get("OMNI_COMMIT", ""),
+        "commit": os.environ.get("OMNI_COMMIT") or commit,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "gpu": torch.cuda.get_device_name(),

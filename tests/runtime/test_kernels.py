@@ -211,7 +211,9 @@ def test_gated_group_norm(tokens: int, width: int, groups: int, dtype: torch.dty
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("seen", "tokens", "channels"), [(0, 1, 192), (1, 2, 64), (2, 3, 64), (5, 37, 192), (11, 300, 6144)])
+@pytest.mark.parametrize(
+    ("seen", "tokens", "channels"), [(0, 1, 192), (1, 2, 64), (2, 3, 64), (5, 37, 192), (11, 300, 6144)]
+)
 def test_causal_conv(seen: int, tokens: int, channels: int, dtype: torch.dtype) -> None:
     """The ring stands where `seen` tokens have left it and moves on by as many as come."""
     from omni_agent.runtime.kernels import conv
@@ -273,7 +275,9 @@ def test_combine(tokens: int, chosen: int, width: int, dtype: torch.dtype) -> No
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("rows", "n", "k", "parts"), [(1, 8, 64, 1), (5, 131, 200, 3), (16, 2688, 4096, 4), (40, 1100, 128, 2)])
+@pytest.mark.parametrize(
+    ("rows", "n", "k", "parts"), [(1, 8, 64, 1), (5, 131, 200, 3), (16, 2688, 4096, 4), (40, 1100, 128, 2)]
+)
 def test_project_rows(rows: int, n: int, k: int, parts: int, dtype: torch.dtype) -> None:
     from omni_agent.runtime.kernels import rows as kernel
 
@@ -320,7 +324,13 @@ def test_experts_batch(
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("tokens", "k", "width", "experts", "chosen"),
-    [(1, 64, 48, 16, 3), (37, 200, 40, 8, 2), (300, 64, 48, 16, 3), (1, 2688, 1856, 128, 6), (1500, 2688, 1856, 128, 6)],
+    [
+        (1, 64, 48, 16, 3),
+        (37, 200, 40, 8, 2),
+        (300, 64, 48, 16, 3),
+        (1, 2688, 1856, 128, 6),
+        (1500, 2688, 1856, 128, 6),
+    ],
 )
 def test_experts_many(tokens: int, k: int, width: int, experts: int, chosen: int, dtype: torch.dtype) -> None:
     from omni_agent.runtime.kernels import experts_many as kernel
@@ -525,18 +535,16 @@ class TestOnTheGPU:
             answers.append([event.id for event in stream if not isinstance(event, End)])
         assert answers[0] == answers[1] and len(answers[0]) == 60
 
-    def test_batched_graph_equals_eager(self, folder: Path) -> None:
-        """In bfloat16: torch's grouped product of fp32 asks the host and cannot be captured."""
+    def test_batched_graph_equals_eager(self, model: LanguageModel) -> None:
         from omni_agent.runtime.graphs import DecodeGraph
 
-        model = load(folder, device="cuda").model
         caches = [model.new_cache(3, 128) for _ in range(2)]
         graph = DecodeGraph(model, caches[0])
         for slot, count in enumerate((5, 33, 70)):
             for cache in caches:
                 model.prefill(model.embed(torch.arange(40, 40 + count, device="cuda")), cache, slot)
         for tokens in torch.randint(32, 320, (8, 3), device="cuda"):
-            torch.testing.assert_close(graph(tokens), model.step(tokens, caches[1]), atol=2e-2, rtol=2e-2)
+            torch.testing.assert_close(graph(tokens), model.step(tokens, caches[1]), atol=2e-4, rtol=2e-4)
 
     def test_cancelling_frees_memory(self, model: LanguageModel) -> None:
         generator = Generator(model, 2048)

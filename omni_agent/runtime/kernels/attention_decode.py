@@ -1,4 +1,5 @@
-"""One query token of each sequence against a long past: the keys are split among many programs, a second launch joins their parts.
+"""One query token of each sequence against a long past: the keys are split among many programs, and a second launch
+joins their parts.
 
 The number of programs is fixed, so that the launch can be captured; how much each takes follows the length on the
 device. Query heads that share a key head are one tile, and read its keys once.

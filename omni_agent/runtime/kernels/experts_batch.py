@@ -193,7 +193,8 @@ def down_rows_kernel(
 def down_rows(hidden: Tensor, down: Tensor, touched: Touched, k: int) -> Tensor:
     """[parts, S, K] fp32, whose sum over the parts is the sum over the touched experts of down @ hidden.
 
-    hidden as `up_rows` gives it; down: flat, the routed experts [E, K, width], behind them the shared one [K, S * width].
+    hidden as `up_rows` gives it; down: flat, the routed experts [E, K, width] and behind them the shared one
+    [K, S * width].
     """
     (rows, experts), (listed, tile, width) = touched.weights.shape, hidden.shape
     shared = listed - experts

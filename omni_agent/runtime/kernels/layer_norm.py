@@ -1,4 +1,4 @@
-"""A residual added and the LayerNorm that follows it, one pass over memory. The same in plain torch: `vision.add_norm`."""
+"""A residual added and the LayerNorm that follows it in one pass; the same in plain torch: `vision.add_norm`."""
 
 from __future__ import annotations
 
