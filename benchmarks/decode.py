@@ -65,7 +65,8 @@ def bytes_per_step(model: LanguageModel, context: int, distinct: float, slots: i
 def distinct_experts(model: LanguageModel, slots: int, context: int) -> float:
     """Distinct routed experts a layer in one step of `slots` different sequences, mean over the layers."""
     seen: list[int] = []
-    choose = decode_batch.choose_rows
+    module: Any = decode_batch  # whose import is watched for one step
+    choose = module.choose_rows
     shared = model.config.shared_width // model.config.expert_width
 
     def spy(logits: Any, bias: Any, touched: Any, *rest: Any) -> None:
@@ -74,11 +75,11 @@ def distinct_experts(model: LanguageModel, slots: int, context: int) -> float:
 
     cache = model.new_cache(slots, context + 8)
     tokens = _prefilled(model, cache, context)
-    decode_batch.choose_rows = spy
+    module.choose_rows = spy
     try:
         decode_batch.BatchStep(model, cache)(tokens)
     finally:
-        decode_batch.choose_rows = choose
+        module.choose_rows = choose
     return statistics.mean(seen)
 
 

@@ -145,7 +145,7 @@ class VisionTower(nn.Module):
 
     def _blocks(self, hidden: torch.Tensor, runs: list[tuple[int, int]]) -> torch.Tensor:
         """Each block is x + attn(norm1(x)), then x + mlp(norm2(x)); `hidden` is overwritten."""
-        blocks: list[Block] = list(self.blocks)  # type: ignore[arg-type]
+        blocks: list[Block] = list(self.blocks)
         normed = blocks[0].norm1(hidden)
         for block, following in zip(blocks, [*blocks[1:], None], strict=True):
             normed = add_norm(hidden, block.attn(normed, runs), block.norm2)
