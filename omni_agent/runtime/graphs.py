@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -17,6 +21,19 @@ WARM_UPS = 2  # steps before the capture: kernels compile, cuBLAS takes its work
 def stepper(model: LanguageModel, cache: Cache) -> FusedStep | BatchStep:
     """The step out of our kernels for as many sequences as the cache has slots."""
     return FusedStep(model, cache) if cache.slots == 1 else BatchStep(model, cache)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Without garbage collection: a graph or memory of another model that is freed meanwhile spoils a capture."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class DecodeGraph:
@@ -38,7 +55,9 @@ class DecodeGraph:
             for _ in range(WARM_UPS):
                 run(self.tokens)
         torch.cuda.current_stream(model.device).wait_stream(side)
-        with torch.inference_mode(), torch.cuda.graph(self.graph):
+        # "thread_local": other threads, which keep or load states, may go on with the card.
+        capture = torch.cuda.graph(self.graph, capture_error_mode="thread_local")
+        with undisturbed(), torch.inference_mode(), capture:
             self.logits = run(self.tokens)
         for slot in range(cache.slots):
             cache.clear(slot)
