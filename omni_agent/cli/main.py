@@ -20,6 +20,7 @@ from omni_agent.cli.click import click
 from omni_agent.cli.doctor import doctor
 from omni_agent.cli.engine import engine
 from omni_agent.cli.model import model
+from omni_agent.cli.model_options import with_model_options
 from omni_agent.cli.output import note
 from omni_agent.cli.transcribe import transcribe
 from omni_agent.cli.watch import watch
@@ -34,8 +35,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (ask, click, doctor, transcribe, watch):
-    app.command()(command)
+for command in (ask, click, transcribe, watch):
+    app.command()(with_model_options(command))
+app.command()(doctor)
 app.add_typer(cache, name="cache")
 app.add_typer(engine)
 app.add_typer(model, name="model")
