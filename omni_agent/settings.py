@@ -34,6 +34,7 @@ class Settings(BaseSettings):
         "auto", description="keep the engine loaded in a background process; auto asks once, on a terminal"
     )
     idle_minutes: float = Field(15.0, gt=0, le=10_080, description="after which that process leaves")
+    keep: bool = Field(True, description="keep what was read, heard and computed, for the next question")
     offline: bool = Field(False, description="never fetch weights")
     whisper_model: Path | None = Field(None, description="folder of a faster-whisper model to use instead of base")
     model_path: Path | None = Field(None, description="folder of the full model's checkpoint")

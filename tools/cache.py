@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -68,8 +69,23 @@ def _deleted(kind: str) -> Iterator[int]:
             yield size
 
 
+_off: ContextVar[bool] = ContextVar("nothing is kept", default=False)
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """While it lasts nothing is kept and nothing that was kept is used."""
+    token = _off.set(True)
+    try:
+        yield
+    finally:
+        _off.reset(token)
+
+
 def get(kind: str, *key: object) -> Any:
     """What was kept under this key, or None. A damaged entry counts as none."""
+    if _off.get() or not load().keep:
+        return None
     try:
         return json.loads(_path(kind, key).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -78,6 +94,8 @@ def get(kind: str, *key: object) -> Any:
 
 def put(kind: str, *key: object, value: Any) -> None:
     """Keep a JSON value. A cache that cannot be written is no error: the work is only done again next time."""
+    if _off.get() or not load().keep:
+        return
     try:
         load().cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # what was read may be private
         write(_path(kind, key), json.dumps(value))

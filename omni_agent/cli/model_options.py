@@ -1,6 +1,6 @@
-"""Options of the full model that every command which perceives takes: reasoning, sampling, video, and where time went.
+"""Options of the full model that every command which perceives takes: reasoning, sampling, video, what is told.
 
-They are settings of one call: what is not given is taken from the environment or the config file as ever.
+Most are settings of one call: what is not given is taken from the environment or the config file as ever.
 """
 
 from __future__ import annotations
@@ -8,11 +8,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import ExitStack
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
+
+from omni_agent.cli.output import note
+from omni_agent.perception.audience import Audience, audience
+from omni_agent.types import Usage
+
+PARTS = ("load", "media", "encode", "prefill", "think", "answer")
 
 
 def _option(kind: Any, *names: str, help: str, metavar: str | None = None) -> Any:
@@ -36,41 +42,84 @@ SETTINGS: dict[str, Any] = {  # a field of Settings -> its option
 SHOWN: dict[str, Any] = {
     "hide_reasoning": _option(bool, "--hide-reasoning", "-R", help="Do not show the reasoning on stderr."),
     "timings": _option(bool, "--timings", help="Say on stderr where the time went."),
+    "no_cache": _option(bool, "--no-cache", help="Keep nothing of these files, use nothing that was kept."),
 }
+_flags: ContextVar[dict[str, Any] | None] = ContextVar("flags", default=None)
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What was given: `settings` as flags for settings.load; whether to show the reasoning and the times."""
-
-    settings: dict[str, Any]
-    hide_reasoning: bool = False
-    timings: bool = False
-
-
-_wishes: ContextVar[Wishes | None] = ContextVar("wishes", default=None)
-
-
-def wishes() -> Wishes:
-    """The options of the command that is running."""
-    return _wishes.get() or Wishes({})
+def flags() -> dict[str, Any]:
+    """The options of the running command that are settings of one call; None where one was not given."""
+    return _flags.get() or {}
 
 
 def with_model_options(command: Callable[..., int]) -> Callable[..., int]:
-    """The same command with these options added; while it runs, `wishes()` are what was given."""
+    """The same command with these options added; while it runs, `flags()` are those that are settings."""
     added = SETTINGS | SHOWN
     own = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)
     def run(**values: Any) -> int:
         given = {name: values.pop(name) for name in added}
-        token = _wishes.set(Wishes({name: given[name] for name in SETTINGS}, *(bool(given[name]) for name in SHOWN)))
-        try:
+        kept = False if given["no_cache"] else None
+        with ExitStack() as stack:
+            _set(stack, _flags, {name: given[name] for name in SETTINGS} | {"keep": kept})
+            told = Told(quiet=bool(values.get("quiet")), hides=bool(given["hide_reasoning"]))
+            _set(stack, audience, told.audience())
+            if kept is False:
+                from omni_agent.tools.cache import nothing_kept
+
+                stack.enter_context(nothing_kept())
+            if given["timings"]:
+                stack.callback(lambda: note(told.timings()))
             return command(**values)
-        finally:
-            _wishes.reset(token)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in added.items()]
     run.__signature__ = own.replace(parameters=[*own.parameters.values(), *parameters])  # type: ignore[attr-defined]
     return run
+
+
+def _set(stack: ExitStack, variable: ContextVar[Any], value: Any) -> None:
+    stack.callback(variable.reset, variable.set(value))
+
+
+class Told:
+    """What a command's person is told on stderr of the model's work, and what that cost."""
+
+    def __init__(self, *, quiet: bool, hides: bool) -> None:
+        self._quiet, self._hides = quiet, hides
+        self._usage = Usage()
+        self._line = ""
+
+    def audience(self) -> Audience:
+        silent = Audience(spent=self._spent)
+        if self._quiet:
+            return silent
+        return Audience(note=note, spent=self._spent, thought=silent.thought if self._hides else self._thought)
+
+    def _thought(self, piece: str) -> None:
+        """Reasoning line by line, so that no line is torn by something else that is told."""
+        *lines, self._line = (self._line + piece).split("\n")
+        for line in lines:
+            note(f"  {line}")
+
+    def _spent(self, usage: Usage) -> None:
+        if self._line:
+            note(f"  {self._line}")
+            self._line = ""
+        if usage.video_tokens < usage.video_tokens_before and not self._quiet:
+            note(f"video: {usage.video_tokens_before:,} tokens, {usage.video_tokens:,} after sampling")
+        self._usage = self._usage + usage
+
+    def timings(self) -> str:
+        """One line: seconds of each part of the model's work, tokens, and tokens a second of what it wrote."""
+        usage, parts = self._usage, self._usage.seconds
+        if not parts:
+            return "timings: no model was asked; --json has this command's own"
+        told = [f"{name} {parts[name]:.2f} s" for name in PARTS if name in parts]
+        written, wrote = usage.reasoning_tokens + usage.answer_tokens, parts.get("think", 0) + parts.get("answer", 0)
+        read = f"{usage.prompt_tokens:,} tokens read" + (
+            f" ({usage.cached_tokens:,} kept)" if usage.cached_tokens else ""
+        )
+        rate = f", {written / wrote:.0f} tok/s" if wrote else ""
+        return f"timings: {', '.join(told)}; {read}, {written:,} written{rate}"

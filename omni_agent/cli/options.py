@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omni_agent.cli.model_options import wishes
+from omni_agent.cli.model_options import flags
 from omni_agent.cli.output import note
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def chosen(engine: str | None, quiet: bool) -> Perception:
     from omni_agent.perception.choose import choose
     from omni_agent.settings import load
 
-    settings = agreed(load(engine=engine, **wishes().settings), quiet)
+    settings = agreed(load(engine=engine, **flags()), quiet)
     choice = choose(settings)
     if not quiet:
         note(f"engine: {choice.perception.name}")

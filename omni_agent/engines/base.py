@@ -43,6 +43,7 @@ class Options:
     earlier turns keep their reasoning. `schema`: a JSON schema that the answer (never the thinking) must fit. `tools`:
     functions in OpenAI's form that the model may call. Of a clip, `fps` frames a second are shown, `max_frames` at
     most, and of their tokens the share `evs` (0 to 0.95), those that changed least, is left out where the engine can.
+    `keep` False: nothing of this conversation is kept for a later one, nor taken from an earlier one.
     """
 
     think: bool = False
@@ -58,6 +59,7 @@ class Options:
     fps: float = 2.0
     max_frames: int = 256
     evs: float = 0.5
+    keep: bool = True
 
 
 @dataclass(frozen=True, slots=True)

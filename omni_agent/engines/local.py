@@ -77,6 +77,7 @@ class LocalEngine:
                 keep_thoughts=options.keep_thoughts,
                 tools=options.tools,
                 evs_rate=options.evs,
+                keep=options.keep,
             )
         calls = ToolCalls(options.tools)
         called = False
@@ -87,6 +88,7 @@ class LocalEngine:
             max_tokens=max_tokens,
             think_budget=options.think_budget,
             schema=options.schema,
+            keep=options.keep,
         )
         with closing(pieces):
             while True:
@@ -103,7 +105,15 @@ class LocalEngine:
                     yield _event(said)
         yield from (_event(said) for said in calls.close())
         saving = prepared.saving
-        usage = Usage(piece.prompt, piece.thought, piece.answer, saving.after, saving.before, seconds=clock.seconds)
+        usage = Usage(
+            piece.prompt,
+            piece.thought,
+            piece.answer,
+            saving.after,
+            saving.before,
+            piece.restored,
+            clock.seconds,
+        )
         yield Done("calls" if called and piece.reason == "stop" else piece.reason, usage)
 
     def _loaded(self) -> Chat:

@@ -9,11 +9,26 @@ from pathlib import Path
 from typing import Literal
 
 from omni_agent.engines import local, server
-from omni_agent.engines.base import Engine
+from omni_agent.engines.base import Engine, Options
 from omni_agent.engines.wanted import Wanted
 from omni_agent.errors import Unavailable
 from omni_agent.perception.base import Perception
 from omni_agent.settings import EngineName, Settings, load
+
+# Settings that say how a model should answer, under the same names as the fields of Options.
+WISHES = (
+    "think",
+    "think_budget",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "fps",
+    "max_frames",
+    "evs",
+    "keep",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +72,30 @@ def perceive(engine: EngineName | Perception | None) -> Perception:
 
 def _local(settings: Settings) -> Perception:
     folder = local.check(settings.model_path, settings.device)
-    return _model(_loaded_once(folder, settings.context, settings.device), settings)
+    return _model(_loaded_once(folder, settings.context, settings.device, settings.cache_dir / "model"), settings)
 
 
 @lru_cache(maxsize=1)
-def _loaded_once(folder: Path, context: int, device: Literal["cuda", "cpu"]) -> Engine:
+def _loaded_once(folder: Path, context: int, device: Literal["cuda", "cpu"], cache: Path) -> Engine:
     """One engine for all settings that differ only in how it should answer."""
-    return Wanted(local.LocalEngine(folder, context=context, device=device))
+    return Wanted(local.LocalEngine(folder, context=context, device=device, cache=cache))
 
 
 def _model(engine: Engine, settings: Settings) -> Perception:
-    """The full model behind `engine`; the embedded engine's OCR, where it is there, checks its quotes on scans."""
+    """The full model behind `engine`. Where the embedded engine is there, its OCR checks quotes on scans and its voices
+    tell speakers apart."""
     from omni_agent.perception.lite import engine as lite
     from omni_agent.perception.model import ModelPerception
 
+    wish = Options(**{name: getattr(settings, name) for name in WISHES})
     try:
         lite.check()
     except Unavailable:
-        return ModelPerception(engine)
-    return ModelPerception(engine, reader=_lite(settings).read)
+        return ModelPerception(engine, options=wish, context=settings.context)
+    embedded = _lite(settings)
+    return ModelPerception(
+        engine, options=wish, context=settings.context, reader=embedded.read, voices=embedded.tell_apart
+    )
 
 
 def _server(settings: Settings) -> Perception:

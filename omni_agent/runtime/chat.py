@@ -19,6 +19,7 @@ import torch
 
 from omni_agent.errors import EngineError
 from omni_agent.runtime.conversation import Composer, Prepared, Turn
+from omni_agent.runtime.encoder_cache import EncoderCache
 from omni_agent.runtime.generate import End, Generator
 from omni_agent.runtime.grammar import Grammar
 from omni_agent.runtime.identity import identity
@@ -63,12 +64,13 @@ class Chat:
         before = identity(folder, torch.device(device), dtype) if cache is not None else ""
         loaded = load(folder, device=device, dtype=dtype, context=context, media=True, progress=progress)
         self.tokenizer = Tokenizer(folder, loaded.config)
-        self.encoders = loaded.encoders
         self.generator = Generator(loaded.model, context)
+        tiers: Tiers | None = None
         if cache is not None and identity(folder, loaded.model.device, dtype) == before:  # else replaced while read
             tiers = Tiers(loaded.model.device, fitting(loaded.model.device), open_store(cache, DISK, note))
             self.generator.snapshots = Snapshots(tiers, before)
-        self.composer = Composer(self.tokenizer, self.encoders, loaded.model.device)
+        encoders = EncoderCache(loaded.encoders, tiers, before if tiers else "") if loaded.encoders else None
+        self.composer = Composer(self.tokenizer, encoders, loaded.model.device)
         special = self.tokenizer.special
         self._markers = Markers(
             close=special.end_think,
@@ -96,8 +98,10 @@ class Chat:
         keep_thoughts: bool = False,
         tools: Sequence[dict[str, Any]] = (),
         evs_rate: float = 0.0,
+        keep: bool = True,
     ) -> Prepared:
-        """The prompt of a conversation, its media encoded, with room for `max_tokens` of answer."""
+        """The prompt of a conversation, its media encoded, with room for `max_tokens` of answer. `keep` False: what was
+        encoded is neither kept nor looked for."""
         return self.composer.prepare(
             turns,
             room=self.context - max_tokens,
@@ -105,6 +109,7 @@ class Chat:
             keep_thoughts=keep_thoughts,
             tools=tools,
             evs_rate=evs_rate,
+            keep=keep,
         )
 
     def reply(
@@ -115,6 +120,7 @@ class Chat:
         max_tokens: int,
         think_budget: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        keep: bool = True,
     ) -> Generating[Said | End, None, None]:
         """Continue a prompt. Reasoning ends within its budget, and room for an answer is always left.
 
@@ -135,6 +141,7 @@ class Chat:
             ends=self.tokenizer.end_ids,
             watch=watch if prepared.thinking else None,
             matcher=None if schema is None else self._grammar.constrain(schema),
+            keep=keep,
         )
         spell = self.tokenizer.speller()
         begun = not prepared.thinking  # line breaks between the reasoning and the answer belong to neither

@@ -17,7 +17,8 @@ import torch
 
 from omni_agent.errors import EngineError
 from omni_agent.runtime import layout, video
-from omni_agent.runtime.encoders import Encoders, Film
+from omni_agent.runtime.encoder_cache import EncoderCache
+from omni_agent.runtime.encoders import Film
 from omni_agent.runtime.evs import Saving
 from omni_agent.runtime.images import picture_grids
 from omni_agent.runtime.layout import Piece, Prompt
@@ -51,7 +52,7 @@ class Prepared:
 class Composer:
     """Makes prompts for one checkpoint. `encoders` None: it reads text only."""
 
-    def __init__(self, tokenizer: Tokenizer, encoders: Encoders | None, device: torch.device) -> None:
+    def __init__(self, tokenizer: Tokenizer, encoders: EncoderCache | None, device: torch.device) -> None:
         self.tokenizer, self.encoders, self.device = tokenizer, encoders, device
 
     def prepare(
@@ -63,6 +64,7 @@ class Composer:
         keep_thoughts: bool = False,
         tools: Sequence[dict[str, Any]] = (),
         evs_rate: float = 0.0,
+        keep: bool = True,
     ) -> Prepared:
         """The prompt for `turns`, ready for the assistant's next. Pictures share what `room` tokens leave beside text,
         sound and video; whether all of it fits is the generator's to say.
@@ -76,48 +78,54 @@ class Composer:
             switches["tools"] = list(tools)
         rendered = self.tokenizer.template.render(messages=messages, add_generation_prompt=True, **switches)
         room -= len(self.tokenizer.encode(rendered))
-        pieces, saving = self._encoded(parts, room, evs_rate)
+        pieces, saving = self._encoded(parts, room, evs_rate, keep)
         prompt = layout.assemble(layout.weave(rendered, pieces, self.tokenizer), self.tokenizer.special, self.device)
         return Prepared(prompt, self._ends_thinking(rendered), saving)
 
-    def _encoded(self, parts: Sequence[Part], room: int, evs_rate: float) -> tuple[list[str | Sequence[Piece]], Saving]:
+    def _encoded(
+        self, parts: Sequence[Part], room: int, evs_rate: float, keep: bool
+    ) -> tuple[list[str | Sequence[Piece]], Saving]:
         """Every part as a text or as pieces. Pictures come last, since they alone can take less."""
-        films = {number: self._film(part, evs_rate) for number, part in enumerate(parts) if isinstance(part, Film)}
+        films = {
+            number: self._film(part, evs_rate, keep) for number, part in enumerate(parts) if isinstance(part, Film)
+        }
         media = {number: pieces for number, (pieces, _) in films.items()}
         sounds = {number: part for number, part in enumerate(parts) if _is_sound(part)}
-        media |= zip(sounds, self._sounds(list(sounds.values())), strict=True)
+        media |= zip(sounds, self._sounds(list(sounds.values()), keep), strict=True)
         room -= sum(_length(pieces) for pieces in media.values())
         room -= sum(len(self.tokenizer.encode_plain(part)) for part in parts if isinstance(part, str))
         pictures = {number: part for number, part in enumerate(parts) if _is_picture(part)}
-        media |= zip(pictures, self._pictures(list(pictures.values()), room), strict=True)
+        media |= zip(pictures, self._pictures(list(pictures.values()), room, keep), strict=True)
         savings = [saving for _, saving in films.values()]
         saving = Saving(*(sum(getattr(one, part) for one in savings) for part in ("before", "after", "unchanged")))
         return [part if isinstance(part, str) else media[number] for number, part in enumerate(parts)], saving
 
-    def _film(self, film: Film, rate: float) -> tuple[list[Piece], Saving]:
+    def _film(self, film: Film, rate: float, keep: bool) -> tuple[list[Piece], Saving]:
         encoders = self._need_encoders()
-        tubelets, saving = encoders.film(film, rate)
+        tubelets, saving, key = encoders.film(film, rate, keep=keep)
         captions = [self.tokenizer.encode(text) for text in video.captions(film.indices, film.fps, encoders.vision)]
-        return layout.video(tubelets, captions, self.tokenizer.special), saving
+        return layout.video(tubelets, captions, self.tokenizer.special, key), saving
 
-    def _sounds(self, recordings: Sequence[Samples]) -> list[list[Piece]]:
+    def _sounds(self, recordings: Sequence[Samples], keep: bool) -> list[list[Piece]]:
         if not recordings:
             return []
         encoders = self._need_encoders()
         if encoders.sound is None:
             raise EngineError("this checkpoint has no sound encoder, so it cannot listen")
-        return [layout.sound(tokens, self.tokenizer.special) for tokens in encoders.recordings(recordings)]
+        heard = encoders.recordings(recordings, keep=keep)
+        return [layout.sound(tokens, self.tokenizer.special, key) for tokens, key in heard]
 
-    def _pictures(self, pictures: Sequence[Pixels], room: int) -> list[list[Piece]]:
+    def _pictures(self, pictures: Sequence[Pixels], room: int, keep: bool) -> list[list[Piece]]:
         if not pictures:
             return []
         encoders = self._need_encoders()
         sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in pictures]
         marks = 2 * len(pictures)
         grids = picture_grids(sizes, encoders.vision, max(room - marks, 1))
-        return [layout.picture(tokens, self.tokenizer.special) for tokens in encoders.pictures(pictures, grids)]
+        seen = encoders.pictures(pictures, grids, keep=keep)
+        return [layout.picture(tokens, self.tokenizer.special, key) for tokens, key in seen]
 
-    def _need_encoders(self) -> Encoders:
+    def _need_encoders(self) -> EncoderCache:
         if self.encoders is None:
             raise EngineError("this checkpoint is the language model alone: it reads text, no pictures and no sound")
         return self.encoders

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from omni_agent.runtime.encoders import Encoders, Film
 from omni_agent.runtime.images import Grid
 from omni_agent.runtime.tiers import Tiers
 
+HASHERS = 8
 FILM_BYTES = 2 << 30  # of a film's frames that are held to find their name; a larger film is encoded without being kept
 
 
@@ -34,7 +36,8 @@ class Named(NamedTuple):
 
 
 class EncoderCache:
-    """`Encoders` with a memory. `root` names the model (see `identity`); `tiers` None only names the media."""
+    """`Encoders` with a memory. `root` names the model (see `identity`); `tiers` None only names the media. Without a
+    root nothing is named, and what is nameless is encoded together and not kept."""
 
     def __init__(self, encoders: Encoders, tiers: Tiers | None, root: str) -> None:
         self.encoders, self.tiers, self.root = encoders, tiers, root
@@ -44,6 +47,8 @@ class EncoderCache:
         self, pictures: Sequence[npt.NDArray[np.uint8]], grids: Sequence[Grid], *, keep: bool = True
     ) -> list[Named]:
         """Each picture's tokens as `Encoders.pictures` gives them. `keep` False neither looks nor keeps."""
+        if not self.root:
+            return [Named(tokens, "") for tokens in self.encoders.pictures(pictures, grids)]
 
         def encoded(pixels: npt.NDArray[np.uint8], grid: Grid) -> Named:
             name = self._name("picture", pixels, tuple(grid))
@@ -53,6 +58,8 @@ class EncoderCache:
 
     def recordings(self, recordings: Sequence[npt.NDArray[np.float32]], *, keep: bool = True) -> list[Named]:
         """Each recording's tokens as `Encoders.recordings` gives them."""
+        if not self.root:
+            return [Named(tokens, "") for tokens in self.encoders.recordings(recordings)]
 
         def encoded(samples: npt.NDArray[np.float32]) -> Named:
             return self._found(self._name("sound", samples), keep, lambda: self.encoders.recordings([samples])[0])
@@ -66,6 +73,8 @@ class EncoderCache:
 
         The name is empty for a film too large to be held: it is encoded as it comes.
         """
+        if not self.root:
+            return *self.encoders.film(film, evs_rate), ""
         frames: list[npt.NDArray[np.uint8]] = []
         rest = iter(film.frames)
         for frame in rest:
@@ -93,10 +102,14 @@ class EncoderCache:
     def _name(self, kind: str, *arrays: npt.NDArray[Any] | tuple[int, ...]) -> str:
         """The name of this content for this model."""
         digest = hashlib.sha256(f"{self.root} ".encode())
-        for array in arrays:
-            if isinstance(array, tuple):
-                digest.update(f"{array} ".encode())
-            else:
-                digest.update(f"{array.dtype} {array.shape} ".encode())
-                digest.update(np.ascontiguousarray(array).data)
+        with ThreadPoolExecutor(HASHERS) as pool:  # a film is hundreds of megabytes; hashing frees the interpreter
+            for part in pool.map(_digest, arrays):
+                digest.update(part)
         return f"{kind}-{digest.hexdigest()}"
+
+
+def _digest(array: npt.NDArray[Any] | tuple[int, ...]) -> bytes:
+    if isinstance(array, tuple):
+        return f"{array} ".encode()
+    content = hashlib.sha256(np.ascontiguousarray(array).data).digest()
+    return f"{array.dtype} {array.shape} ".encode() + content

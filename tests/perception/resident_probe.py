@@ -8,6 +8,7 @@ minute.
     sleep=S      take that long             tell=N       tell the progress N times, 10 ms apart
     lines        read every page            printed      read what is printed on them
     picture      look at every page
+    thinks=TEXT  tell the audience
     raise=NAME   raise that error           die          kill -9 itself
 """
 
@@ -26,6 +27,7 @@ from omni_agent import errors
 from omni_agent.engines.base import Event, Message, Options
 from omni_agent.engines.fake import FakeEngine
 from omni_agent.engines.wanted import Wanted
+from omni_agent.perception.audience import audience
 from omni_agent.perception.base import Perception
 from omni_agent.perception.model import ModelPerception
 from omni_agent.perception.resident.server import Server, serve
@@ -43,6 +45,7 @@ from omni_agent.types import (
     Segment,
     Sighting,
     Sound,
+    Usage,
     Viewing,
     no_progress,
 )
@@ -96,6 +99,11 @@ class Probe:
             return "|".join(line.text for page in pages for line in page.printed())
         elif what == "picture":
             return "|".join(str(page.picture(72).pixels.sum()) for page in pages)
+        elif what == "thinks":
+            told = audience.get()
+            told.thought(how)
+            told.note(f"about to say {how}")
+            told.spent(Usage(3, 2, 1, seconds={"answer": 0.5}))
         elif what == "raise":
             raise FAULTS[how]
         elif what == "die":

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from omni_agent import errors
+from omni_agent.perception.audience import Audience, audience
 from omni_agent.perception.resident import address, start
 from omni_agent.perception.resident.client import ResidentPerception
 from omni_agent.perception.resident.values import Nonsense, packed, unpacked
@@ -287,6 +288,20 @@ def test_errors_of_pages_and_listeners_come_out_as_without_a_process_between(pro
     with pytest.raises(KeyboardInterrupt):
         eyes.answer("tell=1000", [], progress=interrupt)
     assert eyes.answer("lines", [Sheet(2)]).text == "a.pdf:2:line 2"
+
+
+def test_the_audience_of_whoever_asks_hears_what_is_thought_there(probe: Probe) -> None:
+    thoughts: list[str] = []
+    notes: list[str] = []
+    costs: list[Usage] = []
+    token = audience.set(Audience(thoughts.append, notes.append, costs.append))
+    try:
+        assert probe.client().answer("thinks=hm", []).text == "thinks"
+    finally:
+        audience.reset(token)
+    assert probe.client().answer("thinks=alone", []).text == "thinks"  # asked without an audience
+    assert thoughts == ["hm"] and notes == ["about to say hm"]
+    assert costs == [Usage(3, 2, 1, seconds={"answer": 0.5})]
 
 
 def test_progress_is_told_in_order(probe: Probe) -> None:

@@ -11,6 +11,7 @@ import torch
 from omni_agent.errors import EngineError
 from omni_agent.runtime.config import read_config
 from omni_agent.runtime.conversation import Composer, Prepared, Turn
+from omni_agent.runtime.encoder_cache import EncoderCache
 from omni_agent.runtime.loading import Loaded, load
 from omni_agent.runtime.tokenizer import Tokenizer
 
@@ -30,7 +31,8 @@ def whole(folder: Path) -> Loaded:
 
 @pytest.fixture(scope="module")
 def composer(tokenizer: Tokenizer, whole: Loaded) -> Composer:
-    return Composer(tokenizer, whole.encoders, torch.device("cpu"))
+    assert whole.encoders is not None
+    return Composer(tokenizer, EncoderCache(whole.encoders, None, ""), torch.device("cpu"))
 
 
 @torch.inference_mode()

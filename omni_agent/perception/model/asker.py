@@ -37,6 +37,7 @@ class Asker:
     context: int
     listener: Callable[[str], None]
     note: Callable[[str], None]
+    spent: Callable[[Usage], None]
 
     @property
     def room(self) -> int:
@@ -84,6 +85,7 @@ class Asker:
                 self.listener(event.text)
             elif isinstance(event, Done):
                 done = event
+                self.spent(event.usage)
         return "".join(pieces), done
 
     def _cut(self, options: Options) -> Cut:

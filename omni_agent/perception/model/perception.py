@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from omni_agent.engines.base import Engine, Options
 from omni_agent.errors import MissingExtra
+from omni_agent.perception.audience import audience
 from omni_agent.perception.model.answer import answer
 from omni_agent.perception.model.asker import Asker
 from omni_agent.perception.model.hear import hear
@@ -25,6 +26,7 @@ from omni_agent.types import (
     Segment,
     Sighting,
     Sound,
+    Usage,
     Viewing,
     no_progress,
 )
@@ -33,17 +35,14 @@ Reader = Callable[[Picture], tuple[Line, ...]]
 Voices = Callable[[Sound, Sequence[Segment]], tuple[str, ...]]
 
 
-def _unheard(text: str) -> None:
-    """The listener that nobody is."""
-
-
 class ModelPerception:
     """Prompts and parsers over an engine.
 
     `options` is the user's wish about thinking, sampling and video; each verb adds its own schema. `context` is how
     many tokens the engine has room for, the answer included. `reader` reads text in pictures (an OCR), so that
     evidence on scanned pages is checked by someone other than the model that claims it; `voices` tells speakers apart.
-    `listener` hears the reasoning piece by piece, `note` is told what is about to be sent and how large it is.
+    `listener` hears the reasoning piece by piece, `note` is told what is about to be sent and how large it is, `spent`
+    what each call of the engine cost; unless named, they are the audience of whoever asks.
     """
 
     def __init__(
@@ -54,11 +53,12 @@ class ModelPerception:
         context: int = 131_072,
         reader: Reader | None = None,
         voices: Voices | None = None,
-        listener: Callable[[str], None] = _unheard,
-        note: Callable[[str], None] = _unheard,
+        listener: Callable[[str], None] = lambda text: audience.get().thought(text),
+        note: Callable[[str], None] = lambda text: audience.get().note(text),
+        spent: Callable[[Usage], None] = lambda usage: audience.get().spent(usage),
     ) -> None:
         self.name = engine.name
-        self._asker = Asker(engine, options, context, listener, note)
+        self._asker = Asker(engine, options, context, listener, note, spent)
         self._reader = reader
         self._voices = voices
 

@@ -23,7 +23,7 @@ from omni_agent.errors import EngineError, Unavailable
 from omni_agent.settings import Settings
 
 PER_CALL = frozenset(  # what a question brings along: one loaded engine serves any of these
-    ["think", "think_budget", "max_tokens", "temperature", "top_p", "top_k", "seed", "fps", "max_frames", "evs"]
+    ["think", "think_budget", "max_tokens", "temperature", "top_p", "top_k", "seed", "fps", "max_frames", "evs", "keep"]
 )
 _ELSEWHERE = frozenset(("engine", "resident", "idle_minutes", "base_url", "api_key", "model"))
 _ONLY_LITE = frozenset(("cache_dir", "offline", "whisper_model"))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from omni_agent.perception.audience import NOBODY, audience
 from omni_agent.perception.resident.call import Call
 from omni_agent.settings import Settings
 from omni_agent.types import (
@@ -76,6 +77,8 @@ class ResidentPerception:
         return minutes
 
     def _call(self, verb: str, *arguments: Any, **named: Any) -> Any:
+        if (told := audience.get()) is not NOBODY:
+            named["audience"] = [told.thought, told.note, told.spent]
         outer: Call | None = getattr(self._thread, "call", None)
         if outer is not None:
             return outer.ask(verb, arguments, named)

@@ -8,6 +8,7 @@ from typing import Any
 
 from omni_agent.engines.wanted import still_wanted
 from omni_agent.errors import EngineError, OmniError
+from omni_agent.perception.audience import Audience, audience
 from omni_agent.perception.base import Perception
 from omni_agent.perception.resident.address import log_path
 from omni_agent.perception.resident.remote import stand_ins
@@ -47,6 +48,7 @@ class Session:
         verb, arguments, named = request
         arguments = stand_ins(arguments, self._ask, self._talk.tell)
         named = {key: stand_ins(value, self._ask, self._talk.tell) for key, value in named.items()}
+        audience.set(Audience(*named.pop("audience", ())))  # of this thread alone
         if self._holds:  # asked from within another request of this client's
             return self._run(verb, arguments, named)
         self._take(named.get("progress"))
