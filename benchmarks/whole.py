@@ -151,12 +151,13 @@ def main() -> None:
     if "start" in given.rows:
         results["start"] = start(given.folder)
         print("start", results["start"], flush=True)
+        given.out.write_text(json.dumps(results, indent=1) + "\n")
     engine = LocalEngine(given.folder, context=CONTEXT)
     for name in given.rows:
         if name != "start":
             results[name] = measure(engine, name)
             print(name, results[name], flush=True)
-    given.out.write_text(json.dumps(results, indent=1) + "\n")
+            given.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
