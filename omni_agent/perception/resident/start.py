@@ -33,15 +33,16 @@ def reached(settings: Settings, engine: str) -> Wire:
     child: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + START_S
     while (wire := _greeted(path, *greeting)) is None:
-        if child is None or child.poll() == 0:  # 0: another process listens, or was about to leave
-            if child is None:
-                _relieve(path, engine)
-            child = _spawned(settings, engine, path, mark)
-        elif child.returncode is not None or time.monotonic() > deadline:
+        ended = None if child is None else child.poll()
+        if (ended is not None and ended > 0) or time.monotonic() > deadline:
             raise Unavailable(
                 f"the resident engine did not start: {_last_words()}",
                 hint=f"see {address.log_path()}; OMNI_RESIDENT=never does without it",
             )
+        if child is None:
+            _relieve(path, engine)
+        if child is None or ended is not None:  # 0: another listens, or was about to leave; below: somebody killed it
+            child = _spawned(settings, engine, path, mark)
         time.sleep(0.02)
     return wire
 
