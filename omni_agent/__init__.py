@@ -12,9 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni_agent.tools.ask import AskResult, ask
+    from omni_agent.tools.ask import AskResult, Documents, ask
     from omni_agent.tools.click import ClickResult, Pressed, click, press
     from omni_agent.tools.doctor import Diagnosis, doctor
+    from omni_agent.tools.opened import Film, open
     from omni_agent.tools.transcribe import TranscribeResult, transcribe
     from omni_agent.tools.watch import WatchResult, watch
 
@@ -24,6 +25,8 @@ __all__ = [
     "AskResult",
     "ClickResult",
     "Diagnosis",
+    "Documents",
+    "Film",
     "Pressed",
     "TranscribeResult",
     "WatchResult",
@@ -31,6 +34,7 @@ __all__ = [
     "ask",
     "click",
     "doctor",
+    "open",
     "press",
     "transcribe",
     "watch",
@@ -40,12 +44,15 @@ _HOME = {  # public name -> the module of tools that holds it
     "AskResult": "ask",
     "ClickResult": "click",
     "Diagnosis": "doctor",
+    "Documents": "ask",
+    "Film": "opened",
     "Pressed": "click",
     "TranscribeResult": "transcribe",
     "WatchResult": "watch",
     "ask": "ask",
     "click": "click",
     "doctor": "doctor",
+    "open": "opened",
     "press": "click",
     "transcribe": "transcribe",
     "watch": "watch",

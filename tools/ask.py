@@ -20,6 +20,7 @@ from omni_agent.tools.evidence import Citation, check
 from omni_agent.types import Page, Progress, Quote, Reply, Usage, no_progress
 
 HIGHLIGHT_DPI = 110
+EXAMPLE = 'omni ask report.pdf "How many people work there?"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,47 +60,86 @@ def ask(
     `pages` ("1-4,7", from 1, inclusive) applies to each file. `highlight` names a folder for pictures of the cited
     pages with the evidence marked. Raises UsageError, MediaError, PasswordError, Unavailable; "not there" is a result.
     """
-    if not files:
-        raise UsageError("no file to ask about", hint='omni ask report.pdf "How many people work there?"')
-    if not question.strip():
-        raise UsageError("the question is empty", hint='omni ask report.pdf "How many people work there?"')
-    begun = time.perf_counter()
-    perception = perceive(engine)
-    with ExitStack() as stack:
-        documents = [
-            stack.enter_context(open_document(file, perception, pages=pages, password=password)) for file in files
-        ]
-        every = [page for document in documents for page in document.pages]
-        opened = time.perf_counter()
-        reply = perception.answer(question.strip(), every, progress=progress)
+    with Documents(files, pages=pages, password=password, engine=engine) as documents:
+        return documents.ask(question, highlight=highlight, progress=progress)
+
+
+class Documents:
+    """Files held open for many questions: what was read of a page for one is there for the next.
+
+        with Documents(["report.pdf"]) as documents:
+            documents.ask("How many people work there?")
+
+    `pages`, `password` and `engine` as `ask` takes them. Raises what `ask` raises for files that cannot be opened.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str | Path],
+        *,
+        pages: str | None = None,
+        password: str | None = None,
+        engine: EngineName | Perception | None = None,
+    ) -> None:
+        if not files:
+            raise UsageError("no file to ask about", hint=EXAMPLE)
+        begun = time.perf_counter()
+        self._perception = perceive(engine)
+        with ExitStack() as stack:
+            self._documents = [
+                stack.enter_context(open_document(file, self._perception, pages=pages, password=password))
+                for file in files
+            ]
+            self._stack = stack.pop_all()
+        self._pages = [page for document in self._documents for page in document.pages]
+        self._opening = time.perf_counter() - begun  # told with the first answer
+
+    def __enter__(self) -> Documents:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._stack.close()
+
+    def ask(self, question: str, *, highlight: Path | None = None, progress: Progress = no_progress) -> AskResult:
+        """Answer one question from all the files together, as `omni_agent.ask` does."""
+        if not question.strip():
+            raise UsageError("the question is empty", hint=EXAMPLE)
+        begun = time.perf_counter()
+        reply = self._perception.answer(question.strip(), self._pages, progress=progress)
         answered = time.perf_counter()
-        unread = [error for document in documents for error in document.unread]
-        if unread and len(unread) == len(every):
+        unread = [error for document in self._documents for error in document.unread]
+        if unread and len(unread) == len(self._pages):
             raise unread[0]
-        warnings = [warning for document in documents for warning in document.warnings]
-        citations = _checked(reply.quotes, every, warnings)
+        warnings = [warning for document in self._documents for warning in document.warnings]
+        citations = _checked(reply.quotes, self._pages, warnings)
         warnings += [f"left out: {error}" for error in unread]
         saved: list[str] = []
         if highlight is not None:
             try:
-                _save_highlights(citations, every, highlight, saved)
+                _save_highlights(citations, self._pages, highlight, saved)
             except OmniError as error:  # the answer is worth more than its picture
                 warnings.append(str(error))
-    ended = time.perf_counter()
-    timings = {"open": opened - begun, "answer": answered - opened, "check": ended - answered, "total": ended - begun}
-    return AskResult(
-        found=reply.found,
-        answer=reply.text,
-        citations=citations,
-        confidence=_trusted(reply, citations),
-        reason=reply.reason,
-        engine=perception.name,
-        question=question.strip(),
-        usage=reply.usage,
-        timings={name: round(seconds, 3) for name, seconds in timings.items()},
-        highlights=tuple(saved),
-        warnings=tuple(warnings),
-    )
+        ended = time.perf_counter()
+        opening, self._opening = self._opening, 0.0
+        timings = {"open": opening, "answer": answered - begun, "check": ended - answered}
+        timings["total"] = sum(timings.values())
+        return AskResult(
+            found=reply.found,
+            answer=reply.text,
+            citations=citations,
+            confidence=_trusted(reply, citations),
+            reason=reply.reason,
+            engine=self._perception.name,
+            question=question.strip(),
+            usage=reply.usage,
+            timings={name: round(seconds, 3) for name, seconds in timings.items()},
+            highlights=tuple(saved),
+            warnings=tuple(warnings),
+        )
 
 
 def _trusted(reply: Reply, citations: Sequence[Citation]) -> float:

@@ -27,6 +27,9 @@ def ask(
             help="PDFs, pictures, text, HTML or EPUB files ('-' is standard input), then the question.",
         ),
     ],
+    again: Annotated[
+        bool, typer.Option("--continue", "-c", help="Ask the files of the last question; only the question is given.")
+    ] = False,
     each: Annotated[bool, typer.Option("--each", help="Ask each file for itself: one JSON line a file.")] = False,
     pages: Annotated[
         str | None, typer.Option("--pages", metavar="1-4,7", help="Only these pages, counted from 1.")
@@ -46,19 +49,26 @@ def ask(
 
     Without --json the marked pages are saved in ./omni-out. Exit 3: the documents do not say.
     """
-    if len(words) < 2:
-        raise UsageError("a question needs at least one file before it", hint=EXAMPLE)
     *files, question = words
+    if again:
+        if files:
+            raise UsageError("-c takes the files of the last question and needs only a new one", hint='omni ask -c "…"')
+        files, pages = _last(pages)
+    if not files:
+        raise UsageError("a question needs at least one file before it", hint=EXAMPLE)
     if not question.strip():
         raise UsageError("the question is empty", hint=EXAMPLE)
     perception = chosen(engine, quiet)
     call = _Call(question, pages, pdf_password or os.environ.get("OMNI_PDF_PASSWORD"), highlight, perception, quiet)
     try:
         if each:
-            return _each(call, files)
+            code = _each(call, files)
+            _remember(files, pages)
+            return code
         if highlight is None and not json:
             call.highlight = Path("omni-out")
         result = call.ask(files)
+        _remember(files, pages)
     except KeyboardInterrupt:
         note("omni: interrupted; pages that were read are kept, the same command goes on from there")
         return 130
@@ -73,6 +83,25 @@ def ask(
     if highlight is not None and result.citations and not result.highlights:
         return 1
     return 0 if result.found else 3
+
+
+def _remember(files: list[str], pages: str | None) -> None:
+    """Keep for `-c` which files are asked about; standard input cannot be read twice."""
+    from omni_agent.tools import cache
+
+    if "-" not in files:
+        cache.put("last", "ask", value={"files": [os.path.abspath(file) for file in files], "pages": pages})
+
+
+def _last(pages: str | None) -> tuple[list[str], str | None]:
+    """The files of the last question, and its pages unless others are wanted."""
+    from omni_agent.tools import cache
+
+    kept = cache.get("last", "ask")
+    if not isinstance(kept, dict) or not kept.get("files"):
+        raise UsageError("there is no last question whose files could be asked", hint=EXAMPLE)
+    note(f"asking {', '.join(kept['files'])}")
+    return list(kept["files"]), pages or kept.get("pages")
 
 
 class _Call:

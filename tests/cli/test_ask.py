@@ -100,6 +100,24 @@ def test_each_asks_every_file_and_reports_the_broken_ones(examples: Path, tmp_pa
     assert bad["file"].endswith("empty.pdf") and "empty" in bad["error"]
 
 
+def test_c_asks_the_files_of_the_last_question(examples: Path, tmp_path: Path) -> None:
+    """From another folder, with the same pages; what failed or came from standard input is not remembered."""
+    one_sentence(omni("-c", "And now?", cwd=tmp_path), 2, "no last question")
+    assert omni("report.pdf", QUESTION, "--pages", "1", "--json", cwd=examples).returncode == 0
+    one_sentence(omni("missing.pdf", "Who?", cwd=tmp_path), 2, "missing.pdf")
+    done = omni("-c", "--json", QUESTION, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {Path(citation["file"]) for citation in json.loads(done.stdout)["citations"]} == {examples / "report.pdf"}
+    one_sentence(omni("-c", "report.pdf", QUESTION, cwd=examples), 2, "only a new one")
+    assert (
+        omni(
+            "report.pdf", QUESTION, "--no-cache", "--json", cwd=examples, OMNI_CACHE_DIR=str(tmp_path / "x")
+        ).returncode
+        == 0
+    )
+    one_sentence(omni("-c", "And?", cwd=tmp_path, OMNI_CACHE_DIR=str(tmp_path / "x")), 2, "no last question")
+
+
 def test_standard_input(examples: Path, tmp_path: Path) -> None:
     with (examples / "report.pdf").open("rb") as file:
         done = subprocess.run(
