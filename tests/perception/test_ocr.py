@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from omni_agent.media.image import of_pillow
-from omni_agent.perception.lite.ocr import Reader
+from omni_agent.perception.lite.ocr import REMEMBERED, Reader
 from omni_agent.types import Picture
 
 
@@ -43,6 +43,20 @@ def test_words_have_boxes_of_their_own(reader: Reader) -> None:
     end = start + font.getlength("gamma")
     gamma = line.words[2].box
     assert abs(gamma.x0 * 800 - start) < 10 and abs(gamma.x1 * 800 - end) < 10
+
+
+def test_a_picture_that_was_just_read_is_not_read_again(reader: Reader) -> None:
+    """By its pixels, whoever holds them; one pixel more is another picture, and old ones are forgotten."""
+    pixels = of_pillow(drawn((60, 60, "Net revenue"))).pixels
+    lines = reader.read(Picture(pixels))
+    assert reader.read(Picture(pixels.copy())) is lines
+    changed = pixels.copy()
+    changed[0, 0] = 0
+    assert reader.read(Picture(changed)) is not lines
+    assert reader.read(Picture(pixels)) is lines
+    for shade in range(REMEMBERED):
+        reader.read(Picture(np.full((5, 5, 3), shade, np.uint8)))
+    assert reader.read(Picture(pixels)) is not lines
 
 
 def test_upside_down_text_is_read(reader: Reader) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,11 +24,16 @@ DETECT_SIDE = 2880  # the detector sees at most this; lines are cut out of the p
 MIN_SIDE = 640  # the detector misses text in smaller pictures, so those are enlarged, at most MAX_ZOOM times
 MAX_ZOOM = 3.0
 DOUBT = 0.9  # good lines score about 1.0, garbled ones 0.58–0.67
+REMEMBERED = 8  # pictures; their lines take a few hundred kilobytes
 KEEP = 0.5  # what scores less after the second look is noise
 
 
 class Reader:
-    """OCR. Loads its two networks (31 MB) with the first picture and keeps them."""
+    """OCR. Loads its two networks (31 MB) with the first picture and keeps them, and what the last pictures said: a
+    screen that did not change is not read again."""
+
+    def __init__(self) -> None:
+        self._remembered: OrderedDict[bytes, tuple[Line, ...]] = OrderedDict()
 
     def read(self, picture: Picture, *, part_of: Picture | None = None) -> tuple[Line, ...]:
         """The text in a picture, one `Line` for each run of text, in reading order, with words and their boxes.
@@ -36,10 +43,25 @@ class Reader:
         """
         import numpy as np
 
+        if part_of is not None:
+            return self._read(picture, part_of)
+        name = hashlib.sha256(repr(picture.pixels.shape).encode())
+        name.update(np.ascontiguousarray(picture.pixels).data)
+        lines = self._remembered.pop(name.digest(), None)
+        if lines is None:
+            lines = self._read(picture, picture)
+        self._remembered[name.digest()] = lines  # last again
+        while len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+        return lines
+
+    def _read(self, picture: Picture, whole: Picture) -> tuple[Line, ...]:
+        import numpy as np
+
         if min(picture.width, picture.height) < 6:
             return ()
         bgr = np.ascontiguousarray(picture.pixels[:, :, ::-1])  # the networks were trained on BGR
-        pixels = _fitted(bgr, (part_of or picture).pixels.shape)
+        pixels = _fitted(bgr, whole.pixels.shape)
         quads, crops = self._detect(pixels)
         if not quads:
             return ()
