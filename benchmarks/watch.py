@@ -190,7 +190,9 @@ def main() -> None:
         "",
     )
     result["run"] = {
-        "commit": commit.strip(), "command": " ".join(["python -m benchmarks.watch", *sys.argv[1:]]), "kept": chosen.keep,
+        "commit": commit.strip(),
+        "command": " ".join(["python -m benchmarks.watch", *sys.argv[1:]]),
+        "kept": chosen.keep,
         "machine": {"cores": os.cpu_count(), "cpu": cpu, "system": platform.platform()},
         "versions": {name: version(name) for name in ("rapidocr", "onnxruntime", "faster-whisper", "av", "bm25s")},
     }  # fmt: skip

@@ -31,6 +31,16 @@ def test_a_row_knows_the_heads_of_its_columns() -> None:
     assert row.cells == (("Group", "Ferry crew"), ("Visitors", "8"), ("Day", "Thursday"))
 
 
+def test_a_first_row_of_words_heads_the_numbers_below_it() -> None:
+    """Though it looks like any other row: in a window's table, where all cells have the letters of one size."""
+    kinds = (("Name", "Storage", "Range"), ("smallint", "2 bytes", "32767"), ("bigint", "8 bytes", "9223372036"))
+    lines = tuple(
+        line(text, 0.1 + 0.25 * x, 0.2 + 0.06 * y) for y, row in enumerate(kinds) for x, text in enumerate(row)
+    )
+    row = passage(shown([Screen(0.0, 0.0, lines)], 5.0), "bigint 8 bytes 9223372036")
+    assert row.cells == (("Name", "bigint"), ("Storage", "8 bytes"), ("Range", "9223372036"))
+
+
 def test_what_stands_in_a_dialog_is_no_part_of_the_row_behind_it() -> None:
     dialog = Box(0.3, 0.15, 0.9, 0.6)
     behind = [one for one in table() if not dialog.contains(*one.box.center)]

@@ -35,9 +35,26 @@ def table_rows(seen: Sequence[Seen]) -> dict[Box, tuple[tuple[str, str], ...]]:
     found = {}
     for table in tables.split(lines):
         if isinstance(table, tables.Table):
+            heads = _first_row_heads(table.rows)
             for row_ in table.rows:
-                found.update(dict.fromkeys(row_.boxes, tuple((_head(cell.head), cell.text) for cell in row_.cells)))
+                cells = tuple((_head(cell.head) or _over(cell.box, heads), cell.text) for cell in row_.cells)
+                found.update(dict.fromkeys(row_.boxes, cells))
     return found
+
+
+def _first_row_heads(rows: Sequence[tables.Row]) -> Sequence[tables.Cell]:
+    """The cells of a first row that is the table's head in all but its looks: no numbers in it, but below it; empty
+    where the table has heads of its own or no such row."""
+    if len(rows) < 3 or any(cell.head for row in rows for cell in row.cells) or len(rows[0].cells) < 2:
+        return ()
+    digits = [any(character.isdigit() for character in row.text) for row in rows]
+    return rows[0].cells if not digits[0] and sum(digits[1:]) >= 0.6 * (len(rows) - 1) else ()
+
+
+def _over(box: Box, heads: Sequence[tables.Cell]) -> str:
+    """The head that stands over a cell; none for the head itself."""
+    above = [head for head in heads if head.box != box and min(head.box.x1, box.x1) > max(head.box.x0, box.x0)]
+    return above[0].text if len(above) == 1 else ""
 
 
 def _head(text: str) -> str:

@@ -47,19 +47,26 @@ _ASKED: tuple[tuple[Kind, str], ...] = (
     (Kind.EMAIL, r"\be-?mail\b"),
     (
         Kind.ERROR,
-        r"\b(?:what|which|how)\b.*\b(?:errors?|exceptions?|warnings?|fail(?:s|ed|ure)?|goes wrong|went wrong)\b",
+        r"\b(?:what|which|how)\b.*\b(?:errors?|exceptions?|warnings?|fail(?:s|ed|ure)?|(?:goes|went|is|was) wrong)\b",
     ),
     (Kind.ADDRESS, r"\b(?:url|web ?site|web address|link|domain|homepage)\b"),
     (Kind.PHONE, r"\b(?:tele)?phone\b"),
     (Kind.VERSION, r"\b(?:what|which)\b.*\bversion\b|\bversion (?:number|of)\b"),
     (Kind.COLOUR, r"\b(?:what|which)\b.{0,30}\bcolou?rs?\b"),
     (Kind.PERCENT, r"\b(?:percent(?:age)?|per cent)\b|%"),
-    (Kind.MONEY, r"\bhow much (?:does|do|did|is|are|was|were|will|would)\b.*\b(?:cost|pay|price|charge|worth|owe)"),
+    (
+        Kind.MONEY,
+        r"\bhow much (?:does|do|did|is|are|was|were|will|would)\b.*\b(?:cost|pay|paid|price|charge|worth|owe)",
+    ),
     (Kind.MONEY, r"\b(?:what|which)\b.*\b(?:price|costs?|salary|fee|revenue|turnover|budget)\b"),
     (Kind.TIME, r"\bat what time\b|\bwhat time\b|\bwhat hour\b"),
     (Kind.DATE, r"\b(?:what|which) (?:day|year|month)\b|\b(?:what|which)\b.*\bdate\b|\bin what year\b"),
     (Kind.NUMBER, r"\bhow (?:many|much|old|long|far|big|large|high|fast|often|tall|wide)\b|\bwhat (?:number|amount)\b"),
-    (Kind.NUMBER, r"\bwhat (?:is|was|are) the (?:\w+ ){0,3}(?:total|count|sum|score|size|number|amount|temperature)\b"),
+    (
+        Kind.NUMBER,
+        r"\bwhat (?:is|was|are) the (?:\w+ ){0,3}(?:total|count|sum|score|size|number|amount|temperature"
+        r"|resolution|port|capacity|speed)\b|\b(?:what|which) (?:resolution|port)\b",
+    ),
     (Kind.PERSON, r"^(?:by )?who(?:m|se)?\b|\bby whom\b|\bwhat is the name of the (?:author|person|speaker)\b"),
 )
 
@@ -79,7 +86,7 @@ _HOLDS: dict[Kind, str] = {
     r"|silver|beige|turquoise|teal|navy|maroon)\b|#[0-9a-f]{6}\b",
     Kind.ERROR: r"\b(?:error|exception|fail(?:ed|ure|s)?|fatal|denied|refused|not found|no such|can(?:no|')t|cannot"
     r"|invalid|unable|traceback|warning|unknown|missing|does(?: not|n't) exist|not (?:allowed|permitted|possible"
-    r"|supported|available)|abort(?:ed)?|timed? ?out|try again|illegal|unexpected|required)|\w+error\b",
+    r"|supported|available)|abort(?:ed)?|timed? ?out|try again|illegal|(?:un)?expect(?:ed|ing)|required)|\w+error\b",
 }
 
 

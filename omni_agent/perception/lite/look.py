@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite import kinds
+from omni_agent.perception.lite.beside import with_value
 from omni_agent.perception.lite.kinds import Kind
 from omni_agent.perception.lite.screen_text import Passage, shown, spoken
 from omni_agent.perception.lite.screens import screens
 from omni_agent.perception.lite.video_question import Asked, understand
 from omni_agent.perception.lite.video_search import Hit, Passages, new_value, spelled
-from omni_agent.perception.lite.wording import PARAGRAPH, Wording, short
+from omni_agent.perception.lite.wording import Wording, short
 from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ MOMENTS = 3
 CLOSE = 0.12  # scores this near the best are as good
 FAR = 0.2  # and one this far below may still answer where the better ones do not
 TRIED = 5
-VALUE = 24  # characters that a value has which stands beside its label
-BESIDE = 2.5  # heights of a label within which its value stands
 ENOUGH = 0.5  # share of the question's words, by rarity, that the evidence must know
 SURE = 0.62  # a cosine above which other words will do
 MIN_COSINE = 0.22
@@ -81,7 +80,7 @@ class _Search:
             return self._no("nothing is shown or said there")
         hits = self._in_order(hits)
         for number, hit in enumerate(hits[:TRIED]):
-            whole = self._with_value(hit)
+            whole = replace(hit, passage=with_value(hit, asked, self.passages))
             if hit.score >= hits[0].score - FAR and not self._doubt(whole):
                 return self._found([whole, *hits[number + 1 :]])
         return self._no(self._doubt(hits[0]))
@@ -111,6 +110,12 @@ class _Search:
             if hit.score >= hits[0].score - CLOSE
             or ((self.asked.order or self.asked.heading) and hit.own >= max(ALL_BUT, hits[0].own))
         ]
+        if (
+            self.asked.heading
+            and self.asked.wanted != "title"
+            and (single := [hit for hit in near if hit.passage.spoken or _one_line(hit.passage)])
+        ):
+            near = single
         if self.asked.order == "first" or (self.asked.wanted == "moment" and not self.asked.order):
             near.sort(key=lambda hit: (self._words.showing(hit.passage).start, hit.passage.top))
         elif self.asked.order == "last":
@@ -206,26 +211,6 @@ class _Search:
             return ""
         return blind or f"the nearest text, “{short(text)}”, does not answer it"
 
-    def _with_value(self, hit: Hit) -> Hit:
-        """A hit that is a cell of a table's row as the whole row; one that is a label without the value that is asked
-        for with the value that stands closest to it."""
-        label, kind = hit.passage, self.asked.kind
-        if self.asked.wanted not in ("text", "moment") or label.box is None or label.parts or hit.own < ENOUGH:
-            return hit
-        number = label.prominent.screens[0]
-        there = [p for p in self.passages if number in p.screens and p.box is not None]
-        row = next((p for p in there if label.text in p.parts and p.cells and len(p.text) <= PARAGRAPH), None)
-        if row is not None:
-            return replace(hit, passage=row)
-        if kind is Kind.ANY or self.asked.wanted == "moment" or new_value(kind, label, self.asked.question):
-            return hit
-        values = [p for p in there if len(p.text) <= VALUE and new_value(kind, p, self.asked.question) == 1.0]
-        near = [(gap, p) for p in values if (gap := _gap(label, p)) < BESIDE * label.size]
-        if not near or len(label.text) > PARAGRAPH / 2:
-            return hit
-        _, value = min(near, key=lambda pair: pair[0])
-        return replace(hit, passage=replace(label, text=f"{label.text}: {value.text}"))
-
     def _found(self, hits: list[Hit]) -> Viewing:
         best = hits[0]
         period = self._words.showing(best.passage)
@@ -247,14 +232,8 @@ class _Search:
         return Viewing(False, "", reason=BLIND if self.asked.visual and BLIND not in reason else reason)
 
 
-def _gap(one: Passage, other: Passage) -> float:
-    """How far apart two texts on a screen are, in shares of its height; 9 where one of them is in a card alone."""
-    assert one.box is not None and other.box is not None
-    if (one.pane is None) != (other.pane is None):
-        return 9.0
-    aside = max(0.0, one.box.x0 - other.box.x1, other.box.x0 - one.box.x1)
-    apart = max(0.0, one.box.y0 - other.box.y1, other.box.y0 - one.box.y1)
-    return 1.5 * aside + apart if not (aside and apart > 0.5 * one.size) else 9.0
+def _one_line(passage: Passage) -> bool:
+    return passage.box is not None and not passage.parts and passage.box.height < 1.5 * passage.size
 
 
 def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:

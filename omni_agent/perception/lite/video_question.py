@@ -21,7 +21,7 @@ _SAID = (
 )
 _THINGS = (
     "slide|screen|page|dialog(?:ue)?|window|message|error|sign|text|title|heading|label|button|banner|caption"
-    "|terminal|popup|card"
+    "|terminal|pop-?up|card|note|hint|tooltip|tip|warning|alert|notification|notice|prompt|tab|menu|footer|header|box"
 )
 _SAYING_THING = rf"\b(?:{_THINGS})s?\b[^?]{{0,60}}?\b(?:says?|said|tells?|mentions?|reads?)\b"
 _SEEN = (
@@ -65,7 +65,8 @@ voice talk talks spoken speak hear heard tell tells read reads slide slides page
 message on-screen time moment point title titled called named heading first last final finally end beginning
 start come comes happen happens kind exactly word words value line popup pop click clicked press pressed
 presenter presentation frame please give state stated according one name open opened opens type typed print
-printed prints output command commands run runs execute executed announce announced list listed"""
+printed prints output command commands run runs execute executed announce announced list listed ask asks asked
+offer offers offered contain contains"""
 _META = frozenset(stem(word) for word in _META_WORDS.split())
 # And words for parts of what is shown: "the chapter X", "the section X" are found by X.
 _PART_WORDS = "chapter section heading headline document article manual tutorial"

@@ -158,7 +158,7 @@ def new_value(kind: Kind, passage: Passage, question: str) -> float:
     named = "|".join(re.escape(name) for name in kinds.names(question))
     parts = [cell for _, cell in passage.cells] or passage.parts or (passage.text,)
     if named:
-        parts = [re.sub(rf"(?<!\w)(?:{named})(?!\w)", " ", part, flags=re.I) for part in parts]
+        parts = [re.sub(rf"(?<![\w@])(?:{named})(?![\w@])", " ", part, flags=re.I) for part in parts]
     return max(kinds.fit(kind, part) for part in parts)
 
 

@@ -62,11 +62,12 @@ class Wording:
         return f"{label}: {chosen[0][1]}" + (f" ({chosen[0][0]})" if chosen[0][0] else "")
 
     def _with_result(self, passage: Passage) -> str:
-        """The passage; where it says nothing that the question does not, or is a command, with its paragraph or with
-        what stands below."""
+        """The passage; where it says nothing that the question does not, is a command, or announces what follows, with
+        its paragraph or with what stands below."""
         asked = frozenset(kinds.words(self.asked.question))
         fresh = [term for term in kinds.terms(passage.text) if term not in asked]
-        if passage.box is None or self.asked.wanted != "text" or (fresh and not re.match(_PROMPT, passage.text)):
+        goes_on = re.match(_PROMPT, passage.text) or passage.text.endswith(":")
+        if passage.box is None or self.asked.wanted != "text" or (fresh and not goes_on):
             return passage.text
         number, text, box = passage.prominent.screens[-1], passage.text, passage.box
         whole = [
