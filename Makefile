@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test soak check lint system-packages wheel-test clean
 
 demo: $(VENV)/lite
-	$(BIN)/omni ask examples/report.pdf "$(QUESTION)"
+	OMNI_RESIDENT=never $(BIN)/omni ask examples/report.pdf "$(QUESTION)"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
