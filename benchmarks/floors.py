@@ -4,7 +4,8 @@
 
 Runs benchmarks.ask, click, transcribe and watch one after another (about an hour on two cores) and reads the results
 that they write; `--kept` reads those of their last runs. Only files and questions count that nothing was tuned on:
-ask's split `held`, click's `drawn`, watch's `fresh`; the clips of transcribe are whole.
+ask's split `held`, click's `drawn`, watch's `fresh`; the clips of transcribe are whole. The failures of `fresh` were
+read after its first run, which results/watch-fresh.json keeps; a new run of it is no first look any more.
 """
 
 from __future__ import annotations
