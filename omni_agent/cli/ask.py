@@ -63,12 +63,12 @@ def ask(
     try:
         if each:
             code = _each(call, files)
-            _remember(files, pages)
+            _remember(call, files)
             return code
         if highlight is None and not json:
             call.highlight = Path("omni-out")
         result = call.ask(files)
-        _remember(files, pages)
+        _remember(call, files)
     except KeyboardInterrupt:
         note("omni: interrupted; pages that were read are kept, the same command goes on from there")
         return 130
@@ -85,12 +85,13 @@ def ask(
     return 0 if result.found else 3
 
 
-def _remember(files: list[str], pages: str | None) -> None:
-    """Keep for `-c` which files are asked about; standard input cannot be read twice."""
+def _remember(call: _Call, files: list[str]) -> None:
+    """Keep for `-c` which files were asked about. Standard input cannot be read twice, and of files that a password
+    opens nothing is kept."""
     from omni_agent.tools import cache
 
-    if "-" not in files:
-        cache.put("last", "ask", value={"files": [os.path.abspath(file) for file in files], "pages": pages})
+    if "-" not in files and not call.password:
+        cache.put("last", "ask", value={"files": [os.path.abspath(file) for file in files], "pages": call.pages})
 
 
 def _last(pages: str | None) -> tuple[list[str], str | None]:
