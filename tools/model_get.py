@@ -1,27 +1,30 @@
 """Download a checkpoint into the Hugging Face cache: the files that omni reads, and never code or pickles.
 
-A file that is complete is never fetched again; an interruption costs the file that it fell into, of which there are
-seventeen, and a connection that breaks is taken up where it broke.
+A file that is complete is never fetched again, and of a file that has a sum (the seventeen shards) neither is what was
+there when the download was interrupted.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omni_agent.engines.local import REPOSITORY
 from omni_agent.errors import CheckpointError, MissingExtra, OmniError, Unavailable, UsageError
 from omni_agent.settings import load
+from omni_agent.tools.model_shard import Shard, fetch, here, network_errors
 from omni_agent.types import Progress, no_progress
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo
+    from huggingface_hub.hf_api import BlobLfsInfo, ModelInfo
 
 WANTED = (".safetensors", ".json", ".jinja")  # at the top of the repository; no .py, no .bin, no samples
 AGAIN = "the same command goes on from there"
@@ -43,6 +46,7 @@ class Downloaded:
 class _File(NamedTuple):
     name: str
     size: int
+    sha256: str | None  # of what the hub keeps as a large file
 
 
 def get(
@@ -70,14 +74,7 @@ def get(
         info = huggingface_hub.HfApi().model_info(repository, revision=revision, files_metadata=True)
         wanted = _wanted(info, repository)
         missing = [file for file in wanted if not _cached(repository, file.name, info.sha)]
-        _require_room(sum(file.size for file in missing))
-        done, total = 0, sum(file.size for file in missing)
-        path = ""
-        for file in wanted:
-            bar = _bar(progress, done, total) if file in missing else None
-            path = huggingface_hub.hf_hub_download(repository, file.name, revision=revision, tqdm_class=bar)
-            done += file.size if file in missing else 0
-    folder = Path(path).parent
+        folder = _fetch_missing(repository, revision, wanted, missing, progress)
     if folder.name != info.sha:
         raise OmniError(f"{repository} changed while it was fetched", hint=AGAIN)
     _require_sizes(folder, wanted)
@@ -91,16 +88,50 @@ def get(
     )
 
 
+def _fetch_missing(
+    repository: str, revision: str, wanted: list[_File], missing: list[_File], progress: Progress
+) -> Path:
+    """Bring every wanted file into the cache and return the folder of the snapshot."""
+    import huggingface_hub
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    place = repo_folder_name(repo_id=repository, repo_type="model")
+    blobs, locks = Path(constants.HF_HUB_CACHE, place, "blobs"), Path(constants.HF_HUB_CACHE, ".locks", place)
+    shards = {file.name: Shard(file.name, file.size, file.sha256) for file in missing if file.sha256}
+    total = sum(file.size for file in missing)
+    _require_room(total - sum(here(shard, blobs) for shard in shards.values()))
+    done, path = 0, ""
+    for file in wanted:
+        if shard := shards.get(file.name):
+            url = huggingface_hub.hf_hub_url(repository, file.name, revision=revision)
+            advance = partial(_advance, progress, done, total)
+            fetch(shard, url, blobs, locks / f"{shard.sha256}.lock", advance)
+        bar = _bar(progress, done, total) if file in missing else None
+        path = huggingface_hub.hf_hub_download(repository, file.name, revision=revision, tqdm_class=bar)
+        done += file.size if file in missing else 0
+    return Path(path).parent
+
+
+def _advance(progress: Progress, before: int, total: int, count: int) -> None:
+    progress("downloading", before + count, total)
+
+
 def _wanted(info: ModelInfo, repository: str) -> list[_File]:
     """The files that omni reads, the small ones first: a wrong configuration is known before 66 GB are here."""
     files = [
-        _File(one.rfilename, one.size or 0)
+        _File(one.rfilename, one.size or 0, _sum(one.lfs))
         for one in info.siblings or ()
         if one.rfilename.endswith(WANTED) and "/" not in one.rfilename
     ]
     if not any(file.name.endswith(".safetensors") for file in files):
         raise CheckpointError(f"{repository} has no safetensors files; pickle files can run code and are never fetched")
     return sorted(files, key=lambda file: (file.name.endswith(".safetensors"), file.name))
+
+
+def _sum(lfs: BlobLfsInfo | None) -> str | None:
+    """The sum of a large file; it becomes a file's name, so that nothing else may pass for one."""
+    return lfs.sha256 if lfs and re.fullmatch("[0-9a-f]{64}", lfs.sha256) else None
 
 
 def _cached(repository: str, name: str, revision: str | None) -> bool:
@@ -191,16 +222,9 @@ def _hub_errors(repository: str) -> Iterator[None]:
     except OSError as error:
         full = error.errno == errno.ENOSPC
         why = "the disk is full" if full else f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-        raise OmniError(f"the download broke off ({why}); complete files are kept", hint=AGAIN) from error
-    except _network_errors() as error:
+        raise OmniError(f"the download broke off ({why}); what has come is kept", hint=AGAIN) from error
+    except network_errors() as error:
         where = os.environ.get("HF_ENDPOINT", "the hub")
         raise Unavailable(
-            f"{where} does not answer ({type(error).__name__}); complete files are kept", hint=AGAIN
+            f"{where} does not answer ({type(error).__name__}); what has come is kept", hint=AGAIN
         ) from error
-
-
-def _network_errors() -> tuple[type[Exception], ...]:
-    """The errors of the HTTP library below the hub's, which changed its name between versions."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return tuple(base for base in HfHubHTTPError.__mro__ if base.__module__.startswith(("httpx", "requests")))

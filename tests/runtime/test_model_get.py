@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +29,9 @@ class Hub:
         self.asked: list[tuple[str, str, str | None]] = []
         self.stall: str | None = None  # a file of which only the first half is sent, and then nothing
         self.cut: set[str] = set()  # files whose connection breaks once in the middle
+        self.ranges = True  # a server that knows no ranges answers with the whole file
+        self.damage: set[str] = set()  # files of which the last byte arrives wrong
+        self.sent: Counter[str] = Counter()  # bytes of each file
         self.status = 200  # of the request for the list of files
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
@@ -58,9 +62,7 @@ class Hub:
                     self._file(body=True)
 
             def _list(self) -> None:
-                siblings = [
-                    {"rfilename": name, "size": len(data), "blobId": "0" * 40} for name, data in hub.files.items()
-                ]
+                siblings = [sibling(name, data) for name, data in hub.files.items()]
                 text = json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}).encode()
                 self.send_response(hub.status)
                 if hub.status == 403:
@@ -76,6 +78,7 @@ class Hub:
                 name = self.path.rpartition("/")[2]
                 wanted = self.headers.get("Range")
                 hub.asked.append((self.command, self.path, wanted))
+                wanted = wanted if hub.ranges else None
                 data = hub.files[name]
                 start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
                 self.send_response(206 if wanted else 200)
@@ -87,20 +90,34 @@ class Hub:
                 self.end_headers()
                 if not body:
                     return
+                data = data[:-1] + b"?" if name in hub.damage else data
+                whole = hub.stall != name and name not in hub.cut
+                part = data[start:] if whole else data[start : len(data) // 2]
+                self.wfile.write(part)
+                self.wfile.flush()
+                hub.sent[name] += len(part)
                 if hub.stall == name:
-                    self.wfile.write(data[: len(data) // 2])
-                    self.wfile.flush()
                     time.sleep(60)
-                elif name in hub.cut:
+                elif not whole:
                     hub.cut.remove(name)
-                    self.wfile.write(data[: len(data) // 2])
-                    self.wfile.flush()
                     self.close_connection = True
                     self.connection.close()
-                else:
-                    self.wfile.write(data[start:])
 
         return Handler
+
+
+def sibling(name: str, data: bytes) -> dict[str, object]:
+    """What the hub says of a file; of a large one also its sum."""
+    said: dict[str, object] = {"rfilename": name, "size": len(data), "blobId": "0" * 40}
+    if name.endswith(".safetensors") and "/" not in name:
+        digest = "" if isinstance(data, Petabyte) else hashlib.sha256(data).hexdigest()
+        said["lfs"] = {"size": len(data), "sha256": digest, "pointerSize": 134}
+    return said
+
+
+class Petabyte(bytes):
+    def __len__(self) -> int:
+        return 1 << 50
 
 
 FILES = {
@@ -163,31 +180,71 @@ def test_what_omni_reads_is_fetched_once_and_nothing_else(hub: Hub, environment:
     assert len(hub.fetched()) == len(WANTED) and again.stderr == ""
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(hub: Hub, environment: dict[str, str]) -> None:
-    """Ctrl-C while the second shard comes in: the first is not fetched again."""
-    hub.stall = "model-00002-of-00002.safetensors"
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_download_goes_on_where_it_stopped(hub: Hub, environment: dict[str, str], how: int) -> None:
+    """Ctrl-C, or the end of the process, in the middle of the second shard: no byte that came is asked for again."""
+    hub.files[SECOND] = bytes(range(256)) * 40_000
+    hub.stall, half = SECOND, 128 * 40_000
     process = subprocess.Popen(command(REPOSITORY), env=environment, stderr=subprocess.PIPE, text=True)
+    blob = Path(
+        environment["HF_HOME"], "hub/models--someone--tiny/blobs", hashlib.sha256(hub.files[SECOND]).hexdigest()
+    )
+    partial = blob.with_name(f"{blob.name}.incomplete")
     deadline = time.monotonic() + 60
-    while hub.stall not in hub.fetched() and time.monotonic() < deadline:
+    while not (partial.exists() and partial.stat().st_size == half) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in said
-    before, hub.stall = hub.fetched(), None
+    assert process.returncode == (130 if how == signal.SIGINT else -how) and "Traceback" not in said
+    before, hub.stall = len(hub.asked), None
     done = run(environment, REPOSITORY)
     assert done.returncode == 0, done.stderr
-    assert hub.fetched()[len(before) :] == ["model-00002-of-00002.safetensors"]
-    assert (Path(done.stdout.strip()) / "model-00002-of-00002.safetensors").read_bytes() == b"second" * 100_000
+    bodies = [(path.rpartition("/")[2], wanted) for method, path, wanted in hub.asked[before:] if method == "GET"]
+    assert bodies[1:] == [(SECOND, f"bytes={half}-")]  # after the list of files
+    assert hub.sent[SECOND] == len(hub.files[SECOND]) and hub.sent[FIRST] == len(FILES[FIRST])
+    assert (Path(done.stdout.strip()) / SECOND).read_bytes() == hub.files[SECOND]
+    assert blob.is_file() and not partial.exists()
 
 
 def test_a_connection_that_breaks_is_taken_up_in_the_middle(hub: Hub, environment: dict[str, str]) -> None:
-    hub.files["model-00001-of-00002.safetensors"] = b"first" * 6_000_000
-    hub.cut = {"model-00001-of-00002.safetensors"}
+    hub.cut = {FIRST}
     done = run(environment, REPOSITORY)
     assert done.returncode == 0, done.stderr
     ranges = [asked for method, path, asked in hub.asked if method == "GET" and asked]
-    assert ranges == [f"bytes={10 << 20}-"]  # the library writes pieces of 10 MiB, the break was at 15 MB
-    assert (Path(done.stdout.strip()) / "model-00001-of-00002.safetensors").read_bytes() == b"first" * 6_000_000
+    assert ranges == [f"bytes={len(FILES[FIRST]) // 2}-"]
+    assert (Path(done.stdout.strip()) / FIRST).read_bytes() == FILES[FIRST]
+
+
+def test_a_server_without_ranges_still_gives_the_right_file(hub: Hub, environment: dict[str, str]) -> None:
+    hub.cut, hub.ranges = {FIRST}, False
+    done = run(environment, REPOSITORY)
+    assert done.returncode == 0, done.stderr
+    assert (Path(done.stdout.strip()) / FIRST).read_bytes() == FILES[FIRST]
+
+
+def test_a_shard_that_arrives_damaged_is_never_used(hub: Hub, environment: dict[str, str]) -> None:
+    hub.damage = {FIRST}
+    done = run(environment, REPOSITORY)
+    assert done.returncode == 1 and f"{FIRST} arrived damaged" in done.stderr and "Traceback" not in done.stderr
+    kept = list(Path(environment["HF_HOME"]).rglob(FIRST))
+    hub.damage = set()
+    done = run(environment, REPOSITORY)
+    assert kept == [] and done.returncode == 0, done.stderr
+    assert (Path(done.stdout.strip()) / FIRST).read_bytes() == FILES[FIRST]
+
+
+def test_what_an_earlier_run_left_is_not_trusted(hub: Hub, environment: dict[str, str]) -> None:
+    """A half file that holds something else: the sum tells, and the next run begins anew."""
+    blobs = Path(environment["HF_HOME"], "hub/models--someone--tiny/blobs")
+    blobs.mkdir(parents=True)
+    (blobs / f"{hashlib.sha256(FILES[FIRST]).hexdigest()}.incomplete").write_bytes(b"x" * 1000)
+    done = run(environment, REPOSITORY)
+    assert done.returncode == 1 and "arrived damaged" in done.stderr
+    done = run(environment, REPOSITORY)
+    assert done.returncode == 0 and (Path(done.stdout.strip()) / FIRST).read_bytes() == FILES[FIRST], done.stderr
 
 
 @pytest.mark.parametrize("switch", ["HF_HUB_OFFLINE", "OMNI_OFFLINE"])
@@ -226,10 +283,6 @@ def test_a_repository_of_pickles_is_refused(hub: Hub, environment: dict[str, str
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(hub: Hub, environment: dict[str, str]) -> None:
-    class Petabyte(bytes):
-        def __len__(self) -> int:
-            return 1 << 50
-
     hub.files = {"config.json": b"{}", "model.safetensors": Petabyte()}
     done = run(environment, REPOSITORY)
     assert done.returncode == 5 and "the download needs 1125899.9 GB" in done.stderr
