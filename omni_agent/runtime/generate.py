@@ -50,6 +50,52 @@ class End:
     restored: int = 0  # tokens of the prompt that were not computed again
 
 
+class Answer:
+    """One answer as it grows: which token really comes next, and where it ends.
+
+    `size` tokens of prompt, `restored` of them not computed again; at most `limit` new ones until an id of `ends`.
+    """
+
+    def __init__(self, size: int, restored: int, limit: int, ends: frozenset[int], watch: Watch | None) -> None:
+        self._size, self._restored, self._ends, self._watch = size, restored, ends, watch
+        self._thought = self._answer = 0
+        self.left = limit
+
+    @property
+    def attentive(self) -> bool:
+        """Whether the next token may be another than the model chose."""
+        return self._watch is not None and self._watch.attentive
+
+    def take(self, chosen: int) -> Token | End:
+        """The next token, given the one the model chose, or the end."""
+        inside = self._watch is not None and self._watch.open
+        token = chosen if self._watch is None else self._watch.next(chosen)
+        if token in self._ends:
+            return self.end("stop")
+        self._thought, self._answer = self._thought + inside, self._answer + (not inside)
+        self.left -= 1
+        return Token(token, inside)
+
+    def end(self, reason: Literal["stop", "length"]) -> End:
+        return End(reason, self._size, self._thought, self._answer, self._restored)
+
+
+def drawing(sampling: Sampling, device: torch.device, watch: Watch | None, matcher: Matcher | None) -> Draw:
+    """How an answer's tokens are chosen; what `watch` still follows is free of `matcher`."""
+    sampler = Sampler(sampling, device)
+    if matcher is None:
+        return sampler
+    return Held(sampler, matcher, lambda: watch is not None and watch.attentive)
+
+
+def require_room(size: int, context: int) -> None:
+    """Raise where a prompt of `size` tokens is none, or leaves no room for an answer."""
+    if size < 1:
+        raise UsageError("nothing to do: the prompt is empty")
+    if size >= context:
+        raise EngineError(f"the prompt has {size} tokens, the context holds {context}", hint="ask about less at a time")
+
+
 class Generator:
     """A model with its cache and its way of stepping. One sequence at a time; the memory is taken once, at the start.
 
@@ -102,11 +148,10 @@ class Generator:
         if max_tokens < 1:
             raise UsageError(f"nothing to do: {max_tokens} new tokens")
         with self._sequence(prompt, "answer"):
-            logits, restored = self._prefill(prompt, keep)
-            sampler: Draw = Sampler(sampling, self.model.device)
-            if matcher is not None:
-                sampler = Held(sampler, matcher, lambda: watch is not None and watch.attentive)
-            yield from self._decode(logits, len(prompt), restored, sampler, max_tokens, ends, watch)
+            logits, restored = self.prefill(prompt, keep)
+            limit = min(max_tokens, self.context - len(prompt))
+            answer = Answer(len(prompt), restored, limit, ends, watch)
+            yield from self._decode(logits, answer, drawing(sampling, self.model.device, watch, matcher))
 
     def prepare(self, prompt: Prompt) -> int:
         """Compute and keep `prompt` up to its last declared cut, for prompts that will begin with it; how far that is.
@@ -117,19 +162,13 @@ class Generator:
         if self.snapshots is None or not prompt.cuts:
             return 0
         with self._sequence(prompt, "prepare the next question"):
-            self._prefill(prompt, True, prompt.cuts[-1])
+            self.prefill(prompt, True, prompt.cuts[-1])
         return prompt.cuts[-1]
 
     @contextmanager
     def _sequence(self, prompt: list[int] | Tensor | Prompt, what: str) -> Iterator[None]:
         """The generator's one sequence, from an empty cache to an empty cache."""
-        size = len(prompt)
-        if size < 1:
-            raise UsageError("nothing to do: the prompt is empty")
-        if size >= self.context:
-            raise EngineError(
-                f"the prompt has {size} tokens, the context holds {self.context}", hint="ask about less at a time"
-            )
+        require_room(len(prompt), self.context)
         if self._busy:
             raise EngineError("this model is already answering; one sequence at a time")
         self._busy = True
@@ -141,61 +180,55 @@ class Generator:
             self._busy = False
 
     @torch.inference_mode()
-    def _prefill(self, prompt: list[int] | Tensor | Prompt, keep: bool, until: int | None = None) -> tuple[Tensor, int]:
-        """The logits [1, vocab] after the prompt, or after `until` tokens of it, and how many tokens were restored."""
+    def prefill(
+        self,
+        prompt: list[int] | Tensor | Prompt,
+        keep: bool,
+        until: int | None = None,
+        cache: Cache | None = None,
+        slot: int = 0,
+    ) -> tuple[Tensor, int]:
+        """The logits [1, vocab] after the prompt, or after `until` tokens of it, and how many tokens were restored.
+
+        The sequence goes into an empty `slot` of `cache`, the generator's own unless another is named."""
+        cache = cache or self.cache
         if isinstance(prompt, Tensor):
-            return self.model.prefill(prompt, self.cache, chunk=self.chunk)[None], 0
+            return self.model.prefill(prompt, cache, slot, chunk=self.chunk)[None], 0
         if not isinstance(prompt, Prompt):
             prompt = of_text(prompt, self.model.device)
         kept = self.snapshots if keep else None
         path = segments(prompt, self.chunk, kept.root if kept else "")
-        start = kept.restore(path, self.cache) if kept else 0
+        start = kept.restore(path, cache, slot) if kept else 0
         embedded = prompt.embedded(self.model.embed, start)
         logits, states = embedded.new_empty(0), {}
         for segment in path:
             if start <= segment.start < (until or len(prompt)):
                 part = embedded[segment.start - start : segment.end - start]
-                logits = self.model.prefill(part, self.cache, chunk=self.chunk)
+                logits = self.model.prefill(part, cache, slot, chunk=self.chunk)
                 if kept and segment.kept:
-                    states[segment.end] = kept.state(self.cache)
+                    states[segment.end] = kept.state(cache, slot)
         if kept:
-            kept.keep(path, states, self.cache)
+            kept.keep(path, states, cache, slot)
         return logits[None], start
 
-    def _decode(
-        self,
-        logits: Tensor,
-        size: int,
-        restored: int,
-        sampler: Draw,
-        max_tokens: int,
-        ends: frozenset[int],
-        watch: Watch | None,
-    ) -> Iterator[Token | End]:
-        thought, answer = 0, 0
-        limit = min(max_tokens, self.context - size)
-        chosen = sampler(logits)
-        while thought + answer < limit:
+    def _decode(self, logits: Tensor, answer: Answer, draw: Draw) -> Iterator[Token | End]:
+        chosen = draw(logits)
+        while answer.left:
             ahead = None
-            if not (watch and watch.attentive) and thought + answer + 1 < limit:
-                ahead = self._advance(chosen, sampler)  # queued before the host waits for the token
-            token = int(chosen)
-            inside = watch is not None and watch.open
-            if watch is not None:
-                token = watch.next(token)
-            if token in ends:
-                yield End("stop", size, thought, answer, restored)
+            if not answer.attentive and answer.left > 1:
+                ahead = self._advance(chosen, draw)  # queued before the host waits for the token
+            event = answer.take(int(chosen))
+            yield event
+            if isinstance(event, End):
                 return
-            thought, answer = thought + inside, answer + (not inside)
-            yield Token(token, inside)
-            if ahead is None and thought + answer < limit:
-                ahead = self._advance(torch.full_like(chosen, token), sampler)
+            if ahead is None and answer.left:
+                ahead = self._advance(torch.full_like(chosen, event.id), draw)
             if ahead is not None:
                 chosen = ahead
-        yield End("length", size, thought, answer, restored)
+        yield answer.end("length")
 
     @torch.inference_mode()
-    def _advance(self, token: Tensor, sampler: Draw) -> Tensor:
+    def _advance(self, token: Tensor, draw: Draw) -> Tensor:
         logits = self._step(token)
         self.cache.stepped()
-        return sampler(logits)
+        return draw(logits)

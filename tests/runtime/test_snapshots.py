@@ -94,8 +94,8 @@ class Watching(Generator):
         step = self._step
         self._step = lambda tokens: self._noted(step(tokens))
 
-    def _prefill(self, *arguments: Any) -> Any:
-        logits, restored = super()._prefill(*arguments)
+    def prefill(self, *arguments: Any) -> Any:
+        logits, restored = super().prefill(*arguments)
         return self._noted(logits), restored
 
     def _noted(self, logits: torch.Tensor) -> torch.Tensor:
