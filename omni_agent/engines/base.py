@@ -41,8 +41,9 @@ class Options:
 
     `think_budget`: tokens of reasoning after which it ends at the next line; an answer always follows. `keep_thoughts`:
     earlier turns keep their reasoning. `schema`: a JSON schema that the answer (never the thinking) must fit. `tools`:
-    functions in OpenAI's form that the model may call. Of a clip, `fps` frames a second are shown, `max_frames` at
-    most, and of their tokens the share `evs` (0 to 0.95), those that changed least, is left out where the engine can.
+    functions in OpenAI's form that the model may call; with both, the answer fits the schema or is calls of them. Of a
+    clip, `fps` frames a second are shown, `max_frames` at most, and of their tokens the share `evs` (0 to 0.95), those
+    that changed least, is left out where the engine can.
     `keep` False: nothing of this conversation is kept for a later one, nor taken from an earlier one.
     """
 

@@ -88,6 +88,7 @@ class LocalEngine:
             max_tokens=max_tokens,
             think_budget=options.think_budget,
             schema=options.schema,
+            tools=options.tools,
             keep=options.keep,
         )
         with closing(pieces):

@@ -120,9 +120,11 @@ class Chat:
         max_tokens: int,
         think_budget: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        tools: Sequence[dict[str, Any]] = (),
         keep: bool = True,
     ) -> Generating[Said | End, None, None]:
-        """Continue a prompt. Reasoning ends within its budget, and room for an answer is always left.
+        """Continue a prompt. Reasoning ends within its budget, and room for an answer is always left. With a
+        `schema` the answer fits it or is calls of `tools`.
 
         Raises EngineError where the prompt leaves no room for `max_tokens`, or memory runs out.
         """
@@ -140,7 +142,7 @@ class Chat:
             max_tokens=max_tokens,
             ends=self.tokenizer.end_ids,
             watch=watch if prepared.thinking else None,
-            matcher=None if schema is None else self._grammar.constrain(schema),
+            matcher=None if schema is None else self._grammar.constrain(schema, tools),
             keep=keep,
         )
         spell = self.tokenizer.speller()

@@ -7,7 +7,7 @@ read as a mark of the template's. Parts stay in the order given.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -72,10 +72,10 @@ class Composer:
         Raises EngineError for media that this checkpoint cannot read or the device has no memory for, CheckpointError
         where the template fails.
         """
-        messages, parts = _messages(turns, keep_thoughts)
+        messages, parts = _messages(turns, keep_thoughts, self.tokenizer)
         switches: dict[str, Any] = {"enable_thinking": think, "truncate_history_thinking": not keep_thoughts}
         if tools:
-            switches["tools"] = list(tools)
+            switches["tools"] = layout.disarmed(tools, self.tokenizer)
         rendered = self.tokenizer.template.render(messages=messages, add_generation_prompt=True, **switches)
         room -= len(self.tokenizer.encode(rendered))
         pieces, saving = self._encoded(parts, room, evs_rate, keep)
@@ -138,7 +138,9 @@ class Composer:
         return bool(marks) and marks[-1] == special.think
 
 
-def _messages(turns: Sequence[Turn], keep_thoughts: bool) -> tuple[list[dict[str, Any]], list[Part]]:
+def _messages(
+    turns: Sequence[Turn], keep_thoughts: bool, tokenizer: Tokenizer
+) -> tuple[list[dict[str, Any]], list[Part]]:
     """What the template is given, and the parts that its stand-ins stand for, in order."""
     parts: list[Part] = []
 
@@ -154,18 +156,22 @@ def _messages(turns: Sequence[Turn], keep_thoughts: bool) -> tuple[list[dict[str
             message["reasoning_content"] = stands_for(turn.thought)
         message["content"] = "".join(stands_for(part) for part in turn.parts if not isinstance(part, str) or part)
         if turn.calls:
+            plain = [(layout.disarmed(name, tokenizer), _texts(arguments, tokenizer)) for name, arguments in turn.calls]
             message["tool_calls"] = [
-                {"type": "function", "function": {"name": name, "arguments": _stood_in(arguments, stands_for)}}
-                for name, arguments in turn.calls
+                {
+                    "type": "function",
+                    "function": {"name": name, "arguments": {key: stands_for(text) for key, text in texts.items()}},
+                }
+                for name, texts in plain
             ]
         messages.append(message)
     return messages, parts
 
 
-def _stood_in(arguments: dict[str, Any], stands_for: Callable[[Part], str]) -> dict[str, str]:
+def _texts(arguments: dict[str, Any], tokenizer: Tokenizer) -> dict[str, str]:
     """Arguments as the texts that the model itself would write: strings as they are, anything else as JSON."""
     return {
-        key: stands_for(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        layout.disarmed(key, tokenizer): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in arguments.items()
     }
 

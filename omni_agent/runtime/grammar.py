@@ -9,13 +9,15 @@ A matcher sees the tokens of the answer alone. While the model thinks nobody ask
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from omni_agent.errors import CheckpointError, EngineError, MissingExtra, UsageError
+from omni_agent.runtime import call_grammar
+from omni_agent.runtime.tool_calls import CLOSE, OPEN
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -42,13 +44,19 @@ class Grammar:
             raise CheckpointError(f"this tokenizer cannot be held to a JSON schema: {error}") from error
         self.vocab_size = vocab_size
 
-    def constrain(self, schema: Mapping[str, Any]) -> Matcher:
-        """A matcher for one answer. Raises UsageError for a schema that is none, or that cannot be enforced whole."""
+    def constrain(self, schema: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()) -> Matcher:
+        """A matcher for one answer: a text that fits the schema or, where functions are offered, calls of them.
+
+        `tools` are in OpenAI's form. Raises UsageError for a schema that is none, or that cannot be enforced whole.
+        """
         from llguidance import LLMatcher
 
         try:
-            text = json.dumps(schema, allow_nan=False)
-            grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITE_SPACE})
+            if tools:
+                grammar = LLMatcher.grammar_from_lark(self._either(schema, tools))
+            else:
+                text = json.dumps(schema, allow_nan=False)
+                grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITE_SPACE})
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"this is no JSON schema: {error}") from error
         wrong, why = LLMatcher.validate_grammar_with_warnings(grammar, self._vocabulary)
@@ -56,6 +64,16 @@ class Grammar:
             reason = " ".join(why[0].split())[:300]
             raise UsageError(f"an answer cannot be held to this schema: {reason}", hint="leave that part of it out")
         return Matcher(LLMatcher(self._vocabulary, grammar, log_level=0), self.vocab_size)
+
+    def _either(self, schema: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> str:
+        whole = {**schema, "x-guidance": {"whitespace_pattern": WHITE_SPACE}}
+        answer = f"start: answer | calls\nanswer: %json {json.dumps(whole, allow_nan=False)}\n"
+        return answer + call_grammar.rules(tools, self._mark(OPEN), self._mark(CLOSE), WHITE_SPACE)
+
+    def _mark(self, text: str) -> str:
+        """A mark of tool calls as a Lark term: its token, or its letters where the vocabulary has none."""
+        ids = self._vocabulary.tokenize_str(text)
+        return f"<[{ids[0]}]>" if len(ids) == 1 else json.dumps(text)
 
 
 class Matcher:

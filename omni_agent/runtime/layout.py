@@ -10,9 +10,9 @@ sounds may follow each other; the attention has no positions of its own, so an i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -140,15 +140,37 @@ def assemble(pieces: Iterable[Piece], ids: SpecialIds, device: torch.device | st
     )
 
 
-OPEN, CLOSE = (
-    "\ue000",
-    "\ue001",
-)  # private use: no template writes them, and the parts' own text never meets the template
+# Private use: no template writes them, and no text from outside meets the template with them in it.
+OPEN, CLOSE, MARK = "\ue000", "\ue001", "\ue002"
 
 
 def stand_in(number: int) -> str:
     """What the chat template is given in place of a conversation's part of that number, counted from 0."""
     return f"{OPEN}{number}{CLOSE}"
+
+
+def disarmed(value: Any, tokenizer: Tokenizer) -> Any:
+    """Plain data for the template to read, such as tools: where a string or key of it spells a mark, a stand-in that
+    `weave` turns back into letters. A template asks what such strings are, so they cannot be stood for whole."""
+    marks = sorted((*tokenizer.added_texts, OPEN, CLOSE, MARK), key=len, reverse=True)  # the longer one first
+    spelled = re.compile("|".join(map(re.escape, marks)))
+
+    def disarm(value: Any) -> Any:
+        if isinstance(value, str):
+            return spelled.sub(lambda found: f"{MARK}{_code(found[0])}{CLOSE}", value)
+        if isinstance(value, Mapping):
+            return {disarm(key): disarm(item) for key, item in value.items()}
+        return [disarm(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return disarm(value)
+
+
+def _code(text: str) -> str:
+    return "-".join(str(ord(letter)) for letter in text)
+
+
+def _letters(code: str) -> str:
+    return "".join(chr(int(number)) for number in code.split("-"))
 
 
 def weave(rendered: str, parts: Sequence[str | Sequence[Piece]], tokenizer: Tokenizer) -> list[Piece]:
@@ -162,9 +184,12 @@ def weave(rendered: str, parts: Sequence[str | Sequence[Piece]], tokenizer: Toke
     pieces: list[Piece] = []
     run: list[tuple[str, bool]] = []  # a stretch of text, and whether it is the template's own
     for position, text in enumerate(split):
-        part = parts[int(text)] if position % 2 else text
-        if isinstance(part, str):
-            run.append((part, position % 2 == 0))
+        part = parts[int(text)] if position % 2 else ""
+        if position % 2 == 0:
+            own = re.split(f"{MARK}([\\d-]+){CLOSE}", text)
+            run += [(_letters(said), False) if number % 2 else (said, True) for number, said in enumerate(own)]
+        elif isinstance(part, str):
+            run.append((part, False))
         else:
             pieces += [_encoded(run, tokenizer), *part]
             run = []

@@ -58,6 +58,7 @@ class Tokenizer:
         self.vocab_size = self._backend.get_vocab_size()
         added = self._backend.get_added_tokens_decoder()
         self.added_ids = frozenset(added)  # those that a spelling alone can make
+        self.added_texts = tuple(token.content for token in added.values() if token.content)
         self.silent_ids = frozenset(  # never part of a text
             number
             for number, token in added.items()
@@ -80,13 +81,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text whose special tokens are spelled out; nothing is added at the ends."""
-        return list(self._backend.encode(text, add_special_tokens=False).ids)
+        return list(self._backend.encode(_sound(text), add_special_tokens=False).ids)
 
     def encode_plain(self, text: str) -> list[int]:
         """Ids of a text that comes from outside: what looks like a special token there is only letters."""
         self._backend.encode_special_tokens = True
         try:
-            return list(self._backend.encode(text, add_special_tokens=False).ids)
+            return list(self._backend.encode(_sound(text), add_special_tokens=False).ids)
         finally:
             self._backend.encode_special_tokens = False
 
@@ -126,6 +127,11 @@ class Tokenizer:
         if number is None or self._backend.encode(text, add_special_tokens=False).ids != [number]:
             raise CheckpointError(f"{folder / 'tokenizer.json'} has no single token for {text}")
         return int(number)
+
+
+def _sound(text: str) -> str:
+    """Half a surrogate pair (a file name or a question in an unknown encoding) becomes U+FFFD: it is no character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _backend(path: Path) -> Backend:

@@ -25,9 +25,10 @@ from typing import Any, NoReturn
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 LONGEST_CALL = 1 << 18  # characters; the card's longest answer, 20,480 tokens, is a third of it
 
-_FUNCTION = re.compile(r"\s*<function=([^>\n]{1,200})>(.*)</function>\s*", re.DOTALL)
+NAME = re.compile(r"[^>\n]{1,200}")  # of a function or a parameter
+_FUNCTION = re.compile(rf"\s*<function=({NAME.pattern})>(.*)</function>\s*", re.DOTALL)
 # A value may hold "</parameter>" itself: the one that ends it is followed by another parameter or by nothing.
-_PARAMETER = re.compile(r"\s*<parameter=([^>\n]{1,200})>\n?(.*?)\n?</parameter>\s*(?=<parameter=|\Z)", re.DOTALL)
+_PARAMETER = re.compile(rf"\s*<parameter=({NAME.pattern})>\n?(.*?)\n?</parameter>\s*(?=<parameter=|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def decode(text: str, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any
     A string stays as it is, and so does what the schema gives no type. Where several types are allowed, a string is
     the last that is tried. Raises ValueError when the text is of none of them.
     """
-    types = _types(schema, root, set())
+    types = types_of(schema, root)
     if not types or types == {"string"}:
         return text
     # The chat template writes Python's words for these three, so the model may have learnt both.
@@ -133,13 +134,18 @@ def decode(text: str, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any
         value = json.loads(word, parse_constant=_no_number)
         if isinstance(value, float) and value.is_integer() and "number" not in types:
             value = int(value)
-        if not isinstance(value, str) and types & _types_of(value):
+        if not isinstance(value, str) and types & _fitting(value):
             return value
     except (ValueError, RecursionError):
         pass
     if "string" in types:
         return text
     raise ValueError(f"{text[:80]!r} is no {' or '.join(sorted(types))}")
+
+
+def types_of(schema: Any, root: Mapping[str, Any]) -> set[str]:
+    """JSON types that a parameter's schema allows; empty: it does not say. `root` is where "#/…" references begin."""
+    return _types(schema, root, set())
 
 
 def _types(schema: Any, root: Mapping[str, Any], seen: set[str]) -> set[str]:
@@ -178,7 +184,7 @@ def _name_of(value: Any) -> str:
     return names[type(value)]
 
 
-def _types_of(value: Any) -> set[str]:
+def _fitting(value: Any) -> set[str]:
     """A whole number is a number, too."""
     name = _name_of(value)
     return {name, "number"} if name == "integer" else {name}

@@ -14,6 +14,7 @@ from omni_agent.runtime.config import read_config
 from omni_agent.runtime.grammar import Grammar, Matcher
 from omni_agent.runtime.thinking import Budget, Markers, Watch
 from omni_agent.runtime.tokenizer import Tokenizer
+from omni_agent.runtime.tool_calls import Call, ToolCalls
 
 VOCABULARY = 320
 SCHEMA: dict[str, Any] = {
@@ -140,6 +141,109 @@ def test_white_space_has_an_end(grammar: Grammar, tokenizer: Tokenizer) -> None:
         if blanks and token not in tokenizer.encode(" \n\t"):
             break
     assert 0 < blanks <= 33
+
+
+ANSWER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 9}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "find",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "where": {"type": "string"},
+                    "unit": {"enum": ["m", "km"]},
+                    "far": {"$ref": "#/$defs/far"},
+                    "exact": {"type": "boolean"},
+                },
+                "required": ["where", "far"],
+                "$defs": {"far": {"type": "integer", "minimum": 0, "maximum": 99}},
+            },
+        },
+    },
+    {"type": "function", "function": {"name": "stop"}},
+]
+
+
+def said(grammar: Grammar, tokenizer: Tokenizer, text: str) -> bool:
+    """Whether an answer to ANSWER and TOOLS may be this text, whole."""
+    matcher = grammar.constrain(ANSWER, TOOLS)
+    for token in [*tokenizer.encode(text), tokenizer.special.turn_end]:
+        logits = torch.zeros(VOCABULARY)
+        matcher.mask(logits)
+        if logits[token] < 0:
+            return False
+        matcher.accept(token)
+    return True
+
+
+def call(body: str) -> str:
+    return f"<tool_call>\n<function={body}</function>\n</tool_call>"
+
+
+WHERE, FAR = '<parameter=where>\na <b> </c>\n\n"d\n</parameter>\n', "<parameter=far>\n7\n</parameter>\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ('{"a": 3}', True),
+        ('{"a": 30}', False),
+        ("I would say", False),
+        (call("stop>\n"), True),
+        (call("stop>\n") + "\n" + call("stop>\n"), True),
+        (call("stop>\n") + '{"a": 3}', False),
+        ('{"a": 3}' + call("stop>\n"), False),
+        (call(f"find>\n{WHERE}{FAR}"), True),
+        (call(f"find>\n{WHERE}<parameter=unit>\nkm\n</parameter>\n{FAR}"), True),
+        (call(f"find>\n{WHERE}<parameter=unit>\nmiles\n</parameter>\n{FAR}"), False),
+        (call(f"find>\n{WHERE}"), False),  # without what it requires
+        (call(f"find>\n{WHERE}{FAR}{FAR}"), False),
+        (call(f"find>\n{WHERE}{FAR}<parameter=other>\n1\n</parameter>\n"), False),
+        (call("find>\n" + WHERE + FAR.replace("7", "700")), False),
+        (call("find>\n" + WHERE + FAR.replace("7", "seven")), False),
+        (call("fly>\n"), False),
+        (call("stop>\n").removesuffix("</tool_call>"), False),
+    ],
+)
+def test_with_functions_on_offer_it_is_the_schema_or_calls(
+    grammar: Grammar, tokenizer: Tokenizer, text: str, allowed: bool
+) -> None:
+    assert said(grammar, tokenizer, text) == allowed
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_logits_give_an_answer_or_calls_that_can_be_read(
+    grammar: Grammar, tokenizer: Tokenizer, seed: int
+) -> None:
+    matcher, generator = grammar.constrain(ANSWER, TOOLS), torch.Generator().manual_seed(seed)
+    if seed % 2:
+        matcher.accept(tokenizer.encode("<tool_call>")[0])
+    tokens = tokenizer.encode("<tool_call>") if seed % 2 else []
+    while not matcher.done and not (tokens and tokens[-1] in tokenizer.end_ids) and len(tokens) < 400:
+        tokens.append(draw(matcher, generator))
+    text = tokenizer.decode(tokens, special=True)
+    if text.startswith("{"):
+        assert json.loads(text).keys() == {"a"}
+    else:
+        calls = ToolCalls(TOOLS)
+        read = [*calls.feed(text.removesuffix("<|im_end|>").removesuffix("</s>")), *calls.close()]
+        whole = [one for one in read if isinstance(one, Call)]
+        assert [*map(type, read)] in ([Call] * len(whole), [Call] * len(whole) + [str])  # the last may be cut off
+        for one in whole:
+            assert one.name == "stop" or ({"where", "far"} <= one.arguments.keys() and 0 <= one.arguments["far"] <= 99)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a>b", "x" * 201])
+def test_a_name_that_no_call_can_write_is_refused(grammar: Grammar, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be written in a call"):
+        grammar.constrain(ANSWER, [{"type": "function", "function": {"name": name}}])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from omni_agent.engines import local
-from omni_agent.engines.base import Done, Event, Message, Options, Part, Text, Thought
+from omni_agent.engines.base import Done, Event, Message, Options, Part, Text, Thought, ToolCall
 from omni_agent.engines.local import LocalEngine
 from omni_agent.errors import CheckpointError, EngineError, Unavailable, UsageError
 from omni_agent.media import video
@@ -97,6 +97,17 @@ def test_a_schema_holds_the_answer_and_leaves_thinking_free(
     value = json.loads(answer)
     assert value.keys() == {"found", "page"} and type(value["found"]) is bool and value["page"] in ("p1", "p2")
     assert done.finish == "stop" and bool(thought) is think and not thought.startswith("{")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_schema_and_functions_give_one_or_the_other(engine: LocalEngine, seed: int) -> None:
+    stop = {"type": "function", "function": {"name": "stop", "description": "Ends it."}}
+    options = Options(schema=SCHEMA, tools=(stop,), max_tokens=400, temperature=1.0, seed=seed)
+    events = list(engine.stream([Message("user", ("Hm?",))], options))
+    text = "".join(event.text for event in events if isinstance(event, Text))
+    calls = [event for event in events if isinstance(event, ToolCall)]
+    assert calls or json.loads(text).keys() == {"found", "page"}
+    assert all(call == ToolCall("stop", {}) for call in calls)
 
 
 def test_a_schema_that_cannot_be_held_is_refused_and_the_engine_goes_on(engine: LocalEngine) -> None:

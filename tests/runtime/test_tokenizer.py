@@ -215,3 +215,10 @@ def test_oversized_and_missing_templates(tmp_path: Path) -> None:
         template(tmp_path, "x" * (2 << 20))
     with pytest.raises(CheckpointError, match="is missing"):
         ChatTemplate(tmp_path / "none.jinja")
+
+
+def test_half_a_surrogate_pair_is_no_crash(tokenizer: Tokenizer) -> None:
+    """What a shell passes on from another encoding, and what a file's name may hold."""
+    for encode in (tokenizer.encode, tokenizer.encode_plain):
+        assert tokenizer.decode(encode("caf\udce9")) == "caf\ufffd"
+        assert tokenizer.decode(encode("\U0001f600 é")) == "\U0001f600 é"
