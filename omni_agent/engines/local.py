@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import subprocess
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from omni_agent.engines.base import Done, Event, Message, Options, Text, Thought, ToolCall
-from omni_agent.errors import EngineError, MissingExtra, Unavailable
-from omni_agent.types import Clip, Frame, Picture, Progress, Sound, Usage, no_progress
+from omni_agent.engines.clock import Clock
+from omni_agent.engines.line import Line
+from omni_agent.engines.turn import turn
+from omni_agent.errors import MissingExtra, Unavailable
+from omni_agent.types import Progress, Usage, no_progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from omni_agent.runtime.chat import Chat
-    from omni_agent.runtime.conversation import Part as RuntimePart
-    from omni_agent.runtime.conversation import Turn
-    from omni_agent.runtime.encoders import Film
+    from omni_agent.runtime.chat import Chat, Said
+    from omni_agent.runtime.conversation import Prepared
+    from omni_agent.runtime.generate import End
     from omni_agent.runtime.sampling import Sampling
     from omni_agent.runtime.tool_calls import Call
 
 REPOSITORY = "nvidia/Nemotron-3-Nano-Omni-30B-A3B-Reasoning-BF16"
 THINKING_TOKENS, INSTRUCT_TOKENS = 20_480, 1_024  # the model card's max_tokens with thinking on and off
-FRAME_SIDE = 1920  # longer sides are scaled down first: the encoder makes 672x384 of a frame, whatever it gets
 
 
 class LocalEngine:
@@ -38,10 +34,12 @@ class LocalEngine:
 
     `cache` is a folder in which the states of prompts are kept for later questions; None keeps nothing.
 
-    One conversation at a time; others wait their turn. `device` "cpu" is for small checkpoints.
+    Conversations that come at the same time, from several threads, decode together; what memory has no room for waits.
+    `device` "cpu" is for small checkpoints.
     """
 
     name = "local"
+    at_once = 8  # runtime.batch.SLOTS; where memory allows fewer, the others wait here
 
     def __init__(
         self,
@@ -55,45 +53,48 @@ class LocalEngine:
         self._folder, self._context, self._device, self._progress = folder, context, device, progress
         self._cache = cache
         self._chat: Chat | None = None
-        self._turn = threading.Lock()
+        self._line = Line()  # one piece of work on the device at a time, each conversation after the other
+        self._places = threading.Semaphore(0)  # for conversations; as many as there is memory for, once it is loaded
 
     def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
-        with self._turn:
-            yield from self._stream(messages, options)
+        clock = Clock()
+        with clock.runs("load"), self._line:
+            chat = self._loaded()
+        with self._places:
+            with self._line, clock.runs("encode"):
+                prepared = self._prepared(chat, messages, options, clock)
+            yield from self._reply(chat, prepared, options, clock)
 
-    def _stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
+    def _prepared(self, chat: Chat, messages: Sequence[Message], options: Options, clock: Clock) -> Prepared:
+        return chat.prepare(
+            [turn(message, options, clock) for message in messages],
+            think=options.think,
+            max_tokens=_max_tokens(options),
+            keep_thoughts=options.keep_thoughts,
+            tools=options.tools,
+            evs_rate=options.evs,
+            keep=options.keep,
+        )
+
+    def _reply(self, chat: Chat, prepared: Prepared, options: Options, clock: Clock) -> Iterator[Event]:
         from omni_agent.runtime.generate import End
         from omni_agent.runtime.tool_calls import ToolCalls
 
-        clock = _Clock()
-        with clock.runs("load"):
-            chat = self._loaded()
-        max_tokens = options.max_tokens or (THINKING_TOKENS if options.think else INSTRUCT_TOKENS)
-        with clock.runs("encode"):
-            prepared = chat.prepare(
-                [_turn(message, options, clock) for message in messages],
-                think=options.think,
-                max_tokens=max_tokens,
-                keep_thoughts=options.keep_thoughts,
-                tools=options.tools,
-                evs_rate=options.evs,
-                keep=options.keep,
-            )
         calls = ToolCalls(options.tools)
         called = False
         part = "prefill"
         pieces = chat.reply(
             prepared,
             sampling=_sampling(options),
-            max_tokens=max_tokens,
+            max_tokens=_max_tokens(options),
             think_budget=options.think_budget,
             schema=options.schema,
             tools=options.tools,
             keep=options.keep,
         )
-        with closing(pieces):
+        with self._closing(pieces):
             while True:
-                with clock.runs(part):
+                with clock.runs(part), self._line:
                     piece = next(pieces)
                 if isinstance(piece, End):
                     break
@@ -105,17 +106,16 @@ class LocalEngine:
                     called = called or not isinstance(said, str)
                     yield _event(said)
         yield from (_event(said) for said in calls.close())
-        saving = prepared.saving
-        usage = Usage(
-            piece.prompt,
-            piece.thought,
-            piece.answer,
-            saving.after,
-            saving.before,
-            piece.restored,
-            clock.seconds,
-        )
-        yield Done("calls" if called and piece.reason == "stop" else piece.reason, usage)
+        yield Done("calls" if called and piece.reason == "stop" else piece.reason, _usage(piece, prepared, clock))
+
+    @contextmanager
+    def _closing(self, pieces: Generator[Said | End, None, None]) -> Iterator[None]:
+        """Give up what was not asked for, in turn as any other work on the device."""
+        try:
+            yield
+        finally:
+            with self._line:
+                pieces.close()
 
     def _loaded(self) -> Chat:
         if self._chat is None:
@@ -124,71 +124,21 @@ class LocalEngine:
             self._chat = Chat(
                 self._folder, device=self._device, context=self._context, progress=self._progress, cache=self._cache
             )
+            self._places.release(self._chat.at_once)
         return self._chat
+
+
+def _max_tokens(options: Options) -> int:
+    return options.max_tokens or (THINKING_TOKENS if options.think else INSTRUCT_TOKENS)
+
+
+def _usage(end: End, prepared: Prepared, clock: Clock) -> Usage:
+    saving = prepared.saving
+    return Usage(end.prompt, end.thought, end.answer, saving.after, saving.before, end.restored, clock.seconds)
 
 
 def _event(said: str | Call) -> Text | ToolCall:
     return Text(said) if isinstance(said, str) else ToolCall(said.name, said.arguments)
-
-
-class _Clock:
-    """Where the time goes; what runs inside another part is taken out of that one."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._inside = 0.0
-
-    @contextmanager
-    def runs(self, part: str) -> Iterator[None]:
-        outer, self._inside = self._inside, 0.0
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - began
-            self.seconds[part] = self.seconds.get(part, 0.0) + spent - self._inside
-            self._inside = outer + spent
-
-
-def _turn(message: Message, options: Options, clock: _Clock) -> Turn:
-    from omni_agent.runtime.conversation import Turn
-
-    parts: list[RuntimePart] = []
-    for part in message.parts:
-        if isinstance(part, Picture):
-            parts.append(part.pixels)
-        elif isinstance(part, Sound):
-            parts.append(part.samples)
-        elif isinstance(part, str):
-            parts.append(part)
-        else:
-            parts.append(_film(part, options, clock))
-    calls = tuple((call.name, call.arguments) for call in message.calls)
-    return Turn(message.role, tuple(parts), message.thought, calls)
-
-
-def _film(clip: Clip, options: Options, clock: _Clock) -> Film:
-    """The clip's frames evenly spread over it, told apart by whole milliseconds as a source of 1000 frames a second:
-    so the captions say the true times, whatever the file's own rate."""
-    from omni_agent.runtime.encoders import Film
-
-    every = max(1 / options.fps, clip.duration / options.max_frames)
-    milliseconds: list[int] = []
-    frames = itertools.islice(clip.frames(every=every, max_side=FRAME_SIDE), options.max_frames)
-    first = next(frames, None)
-    if first is None:
-        raise EngineError("the video has no frame to look at")
-
-    def pixels() -> Iterator[npt.NDArray[np.uint8]]:
-        frame: Frame | None = first
-        while frame is not None:
-            milliseconds.append(round(frame.time * 1000))
-            yield frame.picture.pixels
-            with clock.runs("media"):
-                frame = next(frames, None)
-
-    height, width = first.picture.pixels.shape[:2]
-    return Film(pixels(), width, height, milliseconds, 1000.0)
 
 
 def _sampling(options: Options) -> Sampling:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from omni_agent.errors import EngineError
+from omni_agent.runtime.batch import Batch, slots_for
 from omni_agent.runtime.conversation import Composer, Prepared, Turn
 from omni_agent.runtime.encoder_cache import EncoderCache
 from omni_agent.runtime.generate import End, Generator
@@ -42,7 +43,9 @@ class Said:
 
 
 class Chat:
-    """One checkpoint on one device, answering one conversation at a time.
+    """One checkpoint on one device. A conversation decodes by itself, several decode together, `at_once` at most.
+
+    Not for two threads at the same moment: whoever has several takes turns, piece by piece.
 
     `cache` is a folder in which prompts' states are kept for later questions on the same media, beside those kept in
     memory; None keeps nothing of them anywhere. `note` hears what was dropped there and why.
@@ -69,6 +72,8 @@ class Chat:
         if cache is not None and identity(folder, loaded.model.device, dtype) == before:  # else replaced while read
             tiers = Tiers(loaded.model.device, fitting(loaded.model.device), open_store(cache, DISK, note))
             self.generator.snapshots = Snapshots(tiers, before)
+        self.at_once = slots_for(loaded.model, self.context, tiers.limits.device if tiers else 0)
+        self._batch: Batch | None = None
         encoders = EncoderCache(loaded.encoders, tiers, before if tiers else "") if loaded.encoders else None
         self.composer = Composer(self.tokenizer, encoders, loaded.model.device)
         special = self.tokenizer.special
@@ -83,6 +88,13 @@ class Chat:
     @cached_property
     def _grammar(self) -> Grammar:
         return Grammar(self.tokenizer.json(), self.generator.model.config.vocab_size, self.tokenizer.end_ids)
+
+    def _decoder(self) -> Generator | Batch:
+        """What the next sequence goes to: as long as others run it joins them."""
+        if not self.generator.busy and not (self._batch and self._batch.busy):
+            return self.generator
+        self._batch = self._batch or Batch(self.generator, self.at_once)
+        return self._batch
 
     @property
     def context(self) -> int:
@@ -136,7 +148,7 @@ class Chat:
                 hint="ask about less at a time, or raise the setting 'context'",
             )
         watch = Watch(self._markers, Budget.of(think_budget, max_tokens), open=prepared.thinking)
-        events = self.generator.stream(
+        events = self._decoder().stream(
             prepared.prompt,
             sampling=sampling,
             max_tokens=max_tokens,

@@ -116,7 +116,7 @@ class Generator:
         with memory_to("set up the cache"):
             self.cache: Cache = model.new_cache(1, self.context)
             self._step = self._stepper(model.device.type == "cuda" if graph is None else graph)
-        self._busy = False
+        self.busy = False
 
     def _stepper(self, graph: bool) -> Step:
         if graph:
@@ -169,15 +169,15 @@ class Generator:
     def _sequence(self, prompt: list[int] | Tensor | Prompt, what: str) -> Iterator[None]:
         """The generator's one sequence, from an empty cache to an empty cache."""
         require_room(len(prompt), self.context)
-        if self._busy:
+        if self.busy:
             raise EngineError("this model is already answering; one sequence at a time")
-        self._busy = True
+        self.busy = True
         try:
             with memory_to(what):
                 yield
         finally:
             self.cache.clear(0)
-            self._busy = False
+            self.busy = False
 
     @torch.inference_mode()
     def prefill(

@@ -77,7 +77,7 @@ class Tiers:
     """
 
     def __init__(self, device: torch.device, limits: Limits, store: Store | None = None) -> None:
-        self.device, self.store = device, store
+        self.device, self.limits, self.store = device, limits, store
         self._near, self._far = Shelf(limits.device), Shelf(limits.host)
         self._lock = threading.RLock()
         self._pool: ThreadPoolExecutor | None = None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,8 @@ from omni_agent.media import video
 from omni_agent.runtime.config import read_config
 from omni_agent.runtime.conversation import Turn
 from omni_agent.runtime.generate import End, Generator, Token
-from omni_agent.runtime.loading import load
+from omni_agent.runtime.layout import Prompt
+from omni_agent.runtime.loading import Loaded, load
 from omni_agent.runtime.sampling import Sampling
 from omni_agent.runtime.tokenizer import Tokenizer
 from omni_agent.types import Picture, Sound
@@ -189,3 +194,85 @@ def test_without_weights_the_next_step_is_named(tmp_path: Path) -> None:
 
 def test_a_checkpoint_folder_is_taken_as_it_is(folder: Path) -> None:
     assert local.check(folder, "cpu") == folder
+
+
+# --- several at the same time -----------------------------------------------------------------------------------------
+
+
+def at_once(engine: LocalEngine, questions: list[str], **options: object) -> list[tuple[str, str, Done]]:
+    """All questions asked at the same moment, from a thread each."""
+    start = threading.Barrier(len(questions))
+
+    def one(question: str) -> tuple[str, str, Done]:
+        start.wait()
+        return ask(engine, question, **options)
+
+    with ThreadPoolExecutor(len(questions)) as pool:
+        return list(pool.map(one, questions))
+
+
+@pytest.fixture(scope="module")
+def exact(folder: Path) -> LocalEngine:
+    """In fp32, where a batch's sums round as a single sequence's do: greedy tokens must be the same."""
+    engine = LocalEngine(folder, context=2048, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("omni_agent.runtime.chat.load", functools.partial(_in_fp32, load))
+        assert ask(engine, "Hm?", max_tokens=2)
+    return engine
+
+
+def _in_fp32(load: Callable[..., Loaded], folder: Path, **options: object) -> Loaded:
+    return load(folder, **options | {"dtype": torch.float32})
+
+
+def test_twenty_conversations_at_once_give_what_each_gives_alone(exact: LocalEngine) -> None:
+    """More than there are slots, of unequal lengths; the ninth waits until one has ended."""
+    questions = [f"Number {number}: " + "why? " * (7 * number % 50) for number in range(20)]
+    expected = [ask(exact, question, max_tokens=16)[:2] for question in questions]
+    assert [found[:2] for found in at_once(exact, questions, max_tokens=16)] == expected
+    batch = exact._loaded()._batch
+    assert batch is not None and not batch.busy  # they did decode together, and have all left
+
+
+def test_one_of_many_is_cancelled_and_one_has_no_memory(exact: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [f"Which of the {number}?" for number in range(6)]
+    expected = [ask(exact, question, max_tokens=24)[1] for question in questions]
+    prefill = Generator.prefill
+
+    def short_of_memory(self: Generator, prompt: Prompt, *rest: object) -> object:
+        if len(prompt) > 400:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return prefill(self, prompt, *rest)
+
+    monkeypatch.setattr(Generator, "prefill", short_of_memory)
+
+    def one(question: str) -> str:
+        if question.startswith("Which"):
+            return ask(exact, question, max_tokens=24)[1]
+        if question == "given up":
+            events = exact.stream([Message("user", (question,))], Options(max_tokens=500))
+            next(events)
+            events.close()  # type: ignore[attr-defined]
+            return "closed"
+        with pytest.raises(EngineError, match="too little free memory"):
+            ask(exact, question, max_tokens=24)
+        return "failed"
+
+    asked = [*questions[:3], "given up", "x" * 500, *questions[3:]]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        found = list(pool.map(one, asked))
+    assert found == [*expected[:3], "closed", "failed", *expected[3:]]
+    assert ask(exact, questions[0], max_tokens=24)[1] == expected[0]
+
+
+def test_thoughts_schemas_and_seeds_do_not_mix(exact: LocalEngine) -> None:
+    wishes: list[dict[str, object]] = [
+        {"think": True, "think_budget": 6, "max_tokens": 40, "temperature": 0.0},
+        {"schema": SCHEMA, "max_tokens": 200},
+        {"temperature": 1.5, "seed": 4, "max_tokens": 20},
+        {"max_tokens": 30},
+    ]
+    expected = [ask(exact, "Hm?", **wish)[:2] for wish in wishes]
+    with ThreadPoolExecutor(len(wishes)) as pool:
+        found = list(pool.map(lambda wish: ask(exact, "Hm?", **wish)[:2], wishes))
+    assert found == expected and found[0][0] and json.loads(found[1][1])
