@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from omni_agent.engines import local, server
 from omni_agent.errors import OmniError, Unavailable
 from omni_agent.media import hands, microphone, screen
+from omni_agent.perception.lite import embed, glyphs, ocr, rerank, whisper
 from omni_agent.perception.lite import engine as lite
-from omni_agent.perception.lite import whisper
 from omni_agent.perception.resident.start import running
 from omni_agent.settings import config_file, load
 
@@ -104,5 +104,9 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "screen": screen.describe,
     "mouse": _press,
     "speech": _speech,
+    "reading": ocr.weights,
+    "meaning": embed.weights,
+    "answers": rerank.weights,
+    "icons": glyphs.weights,
     "microphone": microphone.describe,
 }

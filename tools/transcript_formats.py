@@ -9,9 +9,11 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from omni_agent.media.files import write
+from omni_agent.media.files import keep_other, write
 from omni_agent.tools.transcribe import TranscribeResult
 from omni_agent.types import MinutesItem, Segment, SpokenWord, to_json
 
@@ -28,16 +30,37 @@ def render(result: TranscribeResult, form: str, title: str = "") -> str:
     return FORMATS[form](result, title)
 
 
-def save(result: TranscribeResult, forms: Sequence[str], folder: Path, stem: str) -> list[Path]:
-    """Write `<stem>.<format>` into the folder for each format, each whole or not at all; the paths written.
+class Saved(NamedTuple):
+    """A file that was written, and where what stood there before is kept, if it was something else."""
 
-    Raises OmniError when a file cannot be written.
+    path: Path
+    before: Path | None
+
+
+def save(result: TranscribeResult, forms: Sequence[str], folder: Path, stem: str) -> list[Saved]:
+    """Write `<stem>.<format>` into the folder for each format, each whole or not at all.
+
+    A transcript may have been corrected by hand: one that says something else is kept beside the new one. Raises
+    OmniError when a file cannot be written.
     """
-    paths = []
+    saved = []
     for form in forms:
-        paths.append(folder / f"{stem}.{form}")
-        write(paths[-1], render(result, form, stem))
-    return paths
+        path, text = folder / f"{stem}.{form}", render(result, form, stem)
+        saved.append(Saved(path, keep_other(path, partial(_same, form, text))))
+        write(path, text)
+    return saved
+
+
+def _same(form: str, text: str, before: bytes) -> bool:
+    """Whether a file says the same already; how long it took to hear it does not matter."""
+    if before == text.encode() or form != "json":
+        return before == text.encode()
+    try:
+        values = [json.loads(one) for one in (text, before)]
+    except ValueError:
+        return False
+    was, now = ({**value, "timings": None} if isinstance(value, dict) else value for value in values)
+    return bool(was == now)
 
 
 def clock(seconds: float, mark: str = ".", digits: int = 3) -> str:

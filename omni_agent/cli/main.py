@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated, NoReturn
@@ -64,6 +65,8 @@ def main() -> NoReturn:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an answer is worth more than a sign the terminal lacks
     try:
+        if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on an interruption is answered below
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except OmniError as error:

@@ -37,7 +37,10 @@ def transcribe(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Write DIR/<name>.<format>, print its path. For all: ./omni-out."
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Write DIR/<name>.<format>, print its path; what stood there is kept with a ~. For all: ./omni-out.",
         ),
     ] = None,
     json: Json = False,
@@ -104,8 +107,10 @@ def _give(result: TranscribeResult, form: Form, output: Path | None, file: str) 
     if output is not None or form is Form.all:
         stem = "transcript" if file == "-" else Path(file).stem
         forms = list(FORMATS) if form is Form.all else [form.value]
-        for path in save(result, forms, output or Path("omni-out"), stem):
+        for path, before in save(result, forms, output or Path("omni-out"), stem):
             emit(str(path))
+            if before is not None:
+                note(f"note: {path} said something else; that is kept in {before}")
         return
     head = list(minutes_md(result)) if form is Form.txt else []
     text = "\n\n".join([*head, render(result, form.value, "" if file == "-" else Path(file).name)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -83,6 +84,23 @@ def write(path: Path, content: str | bytes) -> None:
         raise OmniError(
             f"{path} could not be written: {error.strerror or error}", hint="free space or name another place"
         ) from error
+
+
+def keep_other(path: Path, same: Callable[[bytes], bool]) -> Path | None:
+    """A copy of a file that holds something else than what is to be written there: its name with "~", "~2", … at the
+    end. None: there is no file, or its content is the `same`. Raises OmniError that names the path and the cause.
+    """
+    try:
+        if not path.is_file() or same(path.read_bytes()):
+            return None
+        names = (path.with_name(f"{path.name}~{number if number > 1 else ''}") for number in itertools.count(1))
+        kept = next(name for name in names if not name.exists())
+        shutil.copy2(path, kept)  # the name never stands for nothing, not even for a moment
+    except OSError as error:
+        raise OmniError(
+            f"{path} could not be kept: {error.strerror or error}", hint="name another place with -o"
+        ) from error
+    return kept
 
 
 def _replace(path: Path, data: bytes) -> None:

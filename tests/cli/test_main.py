@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,26 @@ def test_an_engine_that_cannot_run_here_is_one_sentence_and_exit_5(engine: str, 
     assert done.stderr.count("\n") <= 3 and "Traceback" not in done.stderr
 
 
+def test_ctrl_c_while_omni_is_still_loading_is_quiet(tmp_path: Path) -> None:
+    """The command line's library takes a fifth of a second to load; here it never ends."""
+    (tmp_path / "typer.py").write_text("import pathlib, time\npathlib.Path('loading').touch()\ntime.sleep(60)\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "omni_agent", "doctor"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "loading").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=30)
+    assert (process.returncode, out, told) == (130, "", "omni: interrupted\n")
+
+
 def test_an_unknown_engine_is_named() -> None:
     done = omni("ask", "--engine", "warp", "x.pdf", "q")
     assert done.returncode == 2 and "warp" in done.stderr
@@ -63,6 +85,14 @@ def test_doctor_speaks_of_every_engine_and_never_fails() -> None:
     assert done.returncode == 0
     assert {"engine lite", "engine local", "engine server"} <= {finding["part"] for finding in findings}
     assert all(finding["ok"] or finding["detail"] for finding in findings)
+
+
+def test_doctor_says_where_every_weight_of_the_embedded_engine_is() -> None:
+    told = {finding["part"]: finding for finding in json.loads(omni("doctor", "--json").stdout)["findings"]}
+    for part, name in (("speech", "Whisper base in"), ("reading", "rapidocr/models"), ("meaning", "MiniLM in")):
+        assert told[part]["ok"] and name in told[part]["detail"]
+    assert "reranker_en/model.onnx, its sha256 is right" in told["answers"]["detail"]
+    assert "8 icon fonts in" in told["icons"]["detail"]
 
 
 def test_importing_omni_loads_no_heavy_library_and_opens_nothing() -> None:

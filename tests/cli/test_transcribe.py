@@ -65,6 +65,21 @@ def test_every_format_is_written_into_the_folder(short: Path, tmp_path: Path) ->
     assert "Dashwood" in (tmp_path / "out" / "short.srt").read_text()
 
 
+def test_a_transcript_that_was_corrected_is_kept(short: Path, tmp_path: Path) -> None:
+    """Whisper writes over it; hours of somebody's work may be in it. What says the same already leaves nothing."""
+    (tmp_path / "short.srt").write_text("corrected by hand\n")
+    for _ in range(2):
+        done = omni(str(short), "-f", "all", "-o", str(tmp_path), "-q")
+        assert done.returncode == 0 and done.stdout.count("\n") == 6
+    assert (tmp_path / "short.srt~").read_text() == "corrected by hand\n"
+    assert "Dashwood" in (tmp_path / "short.srt").read_text()
+    assert [path.name for path in tmp_path.iterdir() if "~" in path.name] == ["short.srt~"]
+    (tmp_path / "short.srt").write_text("corrected again\n")
+    done = omni(str(short), "-f", "srt", "-o", str(tmp_path))
+    assert f"is kept in {tmp_path / 'short.srt~2'}" in done.stderr
+    assert (tmp_path / "short.srt~2").read_text() == "corrected again\n"
+
+
 def test_nobody_speaks_is_exit_3(tmp_path: Path) -> None:
     done = omni(str(silence(tmp_path / "silence.wav", 3)), "--json")
     assert done.returncode == 3 and "nobody speaks" in done.stderr

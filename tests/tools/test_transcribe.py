@@ -375,7 +375,7 @@ def test_an_empty_transcript_is_valid_in_every_format(tricky: TranscribeResult) 
 
 
 def test_all_formats_are_written_and_nothing_half(tricky: TranscribeResult, tmp_path: Path) -> None:
-    paths = save(tricky, list(FORMATS), tmp_path / "out", "meeting")
+    paths = [saved.path for saved in save(tricky, list(FORMATS), tmp_path / "out", "meeting")]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
     assert {path.suffix for path in paths} == {".txt", ".srt", ".vtt", ".tsv", ".json", ".md"}
     with pytest.raises(OmniError, match="could not be written"):

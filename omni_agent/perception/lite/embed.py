@@ -20,6 +20,11 @@ BATCH = 32
 KEPT = 20_000  # vectors, 1.5 KB each
 
 
+def weights() -> str:
+    """Where the weights are, their sum checked. Raises MissingExtra or Unavailable without them."""
+    return f"MiniLM in {carried(CARRIER, 'model.onnx', sha256=SHA256)}, its sha256 is right"
+
+
 class Embedder:
     """all-MiniLM-L6-v2. Loads with the first text; what it loaded and the vectors it made are kept, so that a second
     question about the same pages costs little."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_agent.perception.lite.icon_names import concepts, names_of
-from omni_agent.perception.lite.weights import carried
+from omni_agent.perception.lite.weights import as_installed, carried
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,12 @@ _STYLE = re.compile(
 )
 _BLOB = re.compile(r"^(?:alpha [a-z]|numeric \d|circle|square|rectangle)$")  # avatars, badges, stray letters
 _FRAME = re.compile(r"[- ](?:circle|square|box|boxed)$")
+
+
+def weights() -> str:
+    """Where the fonts are, each as it was installed. Raises MissingExtra or Unavailable without one."""
+    paths = [path for font, _ in FONTS for path in as_installed("qtawesome", font)]
+    return f"{len(paths)} icon fonts in {paths[0].parent}, as they were installed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

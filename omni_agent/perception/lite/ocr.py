@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from omni_agent.perception.lite.weights import as_installed
 from omni_agent.types import Box, Line, Picture, Word
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ MAX_ZOOM = 3.0
 DOUBT = 0.9  # good lines score about 1.0, garbled ones 0.58–0.67
 REMEMBERED = 8  # pictures; their lines take a few hundred kilobytes
 KEEP = 0.5  # what scores less after the second look is noise
+
+
+def weights() -> str:
+    """Where the networks are, each as it was installed. Raises MissingExtra or Unavailable without them."""
+    paths = as_installed("rapidocr", ".onnx")
+    return f"{', '.join(path.stem for path in paths)} in {paths[0].parent}, as they were installed"
 
 
 class Reader:

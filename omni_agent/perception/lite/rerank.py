@@ -18,6 +18,11 @@ SHA256 = "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1"
 BATCH = 16
 
 
+def weights() -> str:
+    """Where the weights are, their sum checked. Raises MissingExtra or Unavailable without them."""
+    return f"cross-encoder in {carried(CARRIER, 'reranker_en/model.onnx', sha256=SHA256)}, its sha256 is right"
+
+
 class Reranker:
     """A cross-encoder that was trained to tell passages that answer a search question from those that do not. Loads
     with the first text."""
