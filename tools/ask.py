@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from omni_agent.errors import OmniError, Unavailable, UsageError
@@ -17,6 +18,7 @@ from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName
 from omni_agent.tools.document import open_document
 from omni_agent.tools.evidence import Citation, check
+from omni_agent.tools.in_order import in_order
 from omni_agent.types import Page, Progress, Quote, Reply, Usage, no_progress
 
 HIGHLIGHT_DPI = 110
@@ -69,6 +71,7 @@ class Documents:
 
         with Documents(["report.pdf"]) as documents:
             documents.ask("How many people work there?")
+            for result in documents.ask_many(["Who leads it?", "Since when?"]): ...
 
     `pages`, `password` and `engine` as `ask` takes them. Raises what `ask` raises for files that cannot be opened.
     """
@@ -103,6 +106,22 @@ class Documents:
     def close(self) -> None:
         """Let go of the files."""
         self._stack.close()
+
+    def ask_many(
+        self, questions: Iterable[str], *, highlight: Path | None = None, progress: Progress = no_progress
+    ) -> Iterator[AskResult | OmniError]:
+        """Answer many questions, each by itself: one result for each in their order, as soon as it is there.
+
+        A question that failed gives its error in place of a result, and the others go on. Where the engine answers
+        several at a time, it does. `highlight` gets a folder for each question, named by its number from 1.
+        """
+
+        def asked(number: int, question: str) -> Callable[[], AskResult]:
+            folder = None if highlight is None else highlight / str(number)
+            return partial(self.ask, question, highlight=folder, progress=progress)
+
+        work = (asked(number, question) for number, question in enumerate(questions, 1))
+        return in_order(work, self._perception.at_once)
 
     def ask(self, question: str, *, highlight: Path | None = None, progress: Progress = no_progress) -> AskResult:
         """Answer one question from all the files together, as `omni_agent.ask` does."""

@@ -8,6 +8,7 @@ password locks: its text would lie open in the cache.
 from __future__ import annotations
 
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from omni_agent.media.files import opened
 from omni_agent.media.pdf import MAX_PAGES, Pdf, TextLayer
 from omni_agent.perception.base import Perception
 from omni_agent.tools import cache
+from omni_agent.tools.drawn import Drawn
 from omni_agent.types import Box, Line, Page, Picture, Word
 
 SCAN_DPI = 200  # what pages are read at; beyond it OCR gains little, below 150 small print is lost
@@ -68,8 +70,8 @@ def open_document(
         if pages is None and pdf.pages > MAX_PAGES:
             raise UsageError(f"{shown} has {pdf.pages:,} pages", hint="name those to read, for example --pages 1-500")
         chosen = page_numbers(pages, pdf.pages, shown)
-        unread = []
-        printed = [_Printed(name, n, perception, None if pdf.locked else keep, unread, pdf) for n in chosen]
+        unread, drawn = [], Drawn()
+        printed = [_Printed(name, n, perception, None if pdf.locked else keep, unread, pdf, drawn) for n in chosen]
         yield Document(name, printed, _warnings(pdf, kind), unread)
 
 
@@ -148,15 +150,17 @@ class _Remembered(ABC):
     fingerprint: str | None
     unread: list[MediaError]
     _lines: tuple[Line, ...] | None = field(default=None, init=False)
+    _reading: threading.Lock = field(default_factory=threading.Lock, init=False)  # once, whoever else asks meanwhile
 
     def lines(self) -> tuple[Line, ...]:
-        if self._lines is None:
-            try:
-                self._lines = layout.arrange(self._found())
-            except MediaError as error:
-                self.unread.append(error)
-                self._lines = ()
-        return self._lines
+        with self._reading:
+            if self._lines is None:
+                try:
+                    self._lines = layout.arrange(self._found())
+                except MediaError as error:
+                    self.unread.append(error)
+                    self._lines = ()
+            return self._lines
 
     def printed(self) -> tuple[Line, ...]:
         try:
@@ -182,12 +186,13 @@ class _Printed(_Remembered):
     """A page of a file that MuPDF opens."""
 
     pdf: Pdf
+    drawn: Drawn
 
     def _layer(self) -> tuple[Line, ...] | None:
         return sound_text(self.pdf.text(self.number))
 
     def picture(self, dpi: int = 150) -> Picture:
-        return self.pdf.picture(self.number, dpi)
+        return self.drawn.picture(self.number, dpi, self.pdf.picture)
 
 
 @dataclass(slots=True)

@@ -8,25 +8,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omni_agent.cli.ask_many import Asking, questions_of
 from omni_agent.cli.options import Engine, Json, Quiet, chosen
 from omni_agent.cli.output import bars, clean, emit, emit_json, note, on_terminal
-from omni_agent.errors import OmniError, PasswordError, UsageError
+from omni_agent.errors import PasswordError, UsageError
 
 if TYPE_CHECKING:
     from omni_agent.perception.base import Perception
-    from omni_agent.tools.ask import AskResult
+    from omni_agent.tools.ask import AskResult, Documents
 
 EXAMPLE = 'omni ask report.pdf "How many people work there?"'
 
 
 def ask(
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="FILE... QUESTION",
             help="PDFs, pictures, text, HTML or EPUB files ('-' is standard input), then the question.",
         ),
-    ],
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            "--questions",
+            metavar="FILE",
+            help="Ask every line of this file ('-': of standard input) instead: one JSON line a question, in order.",
+        ),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--continue", "-c", help="Ask the files of the last question; only the question is given.")
     ] = False,
@@ -49,25 +58,28 @@ def ask(
 
     Without --json the marked pages are saved in ./omni-out. Exit 3: the documents do not say.
     """
-    *files, question = words
+    files, asked = _told(words or [], questions)
     if again:
         if files:
             raise UsageError("-c takes the files of the last question and needs only a new one", hint='omni ask -c "…"')
         files, pages = _last(pages)
     if not files:
         raise UsageError("a question needs at least one file before it", hint=EXAMPLE)
-    if not question.strip():
+    if questions == "-" and "-" in files:
+        raise UsageError("standard input cannot be both the file and the questions", hint=EXAMPLE)
+    if "" in asked:
         raise UsageError("the question is empty", hint=EXAMPLE)
     perception = chosen(engine, quiet)
-    call = _Call(question, pages, pdf_password or os.environ.get("OMNI_PDF_PASSWORD"), highlight, perception, quiet)
+    call = _Call(pages, pdf_password or os.environ.get("OMNI_PDF_PASSWORD"), perception)
     try:
-        if each:
-            code = _each(call, files)
+        if each or questions is not None:
+            groups = [[file] for file in files] if each else [files]
+            code = Asking(groups, asked, call.open, perception.at_once, named=each).run(highlight, quiet)
             _remember(call, files)
             return code
-        if highlight is None and not json:
-            call.highlight = Path("omni-out")
-        result = call.ask(files)
+        with call.open(files) as documents, bars(quiet) as progress:
+            folder = highlight or (None if json else Path("omni-out"))
+            result = documents.ask(asked[0], highlight=folder, progress=progress)
         _remember(call, files)
     except KeyboardInterrupt:
         note("omni: interrupted; pages that were read are kept, the same command goes on from there")
@@ -83,6 +95,16 @@ def ask(
     if highlight is not None and result.citations and not result.highlights:
         return 1
     return 0 if result.found else 3
+
+
+def _told(words: list[str], questions: str | None) -> tuple[list[str], list[str]]:
+    """The files and the questions: the last word, or the lines of a file of questions."""
+    if questions is not None:
+        return words, questions_of(questions)
+    *files, question = words or [""]
+    if not words:
+        raise UsageError("there is no question", hint=EXAMPLE)
+    return files, [question.strip()]
 
 
 def _remember(call: _Call, files: list[str]) -> None:
@@ -106,71 +128,26 @@ def _last(pages: str | None) -> tuple[list[str], str | None]:
 
 
 class _Call:
-    """What every file of one command is asked with. A password that was typed is kept for the files after it."""
+    """What every file of one command is opened with. A password that was typed is kept for the files after it."""
 
-    def __init__(
-        self,
-        question: str,
-        pages: str | None,
-        password: str | None,
-        highlight: Path | None,
-        perception: Perception,
-        quiet: bool,
-    ) -> None:
-        self.question, self.pages, self.password, self.given = question, pages, password, bool(password)
-        self.highlight, self.perception, self.quiet = highlight, perception, quiet
+    def __init__(self, pages: str | None, password: str | None, perception: Perception) -> None:
+        self.pages, self.password, self.perception, self._given = pages, password, perception, bool(password)
 
-    def ask(self, files: list[str], nth: str = "") -> AskResult:
-        """Answer from these files; on a terminal a missing password is asked for once, when no bar is drawn."""
+    def open(self, files: list[str]) -> Documents:
+        """These files opened together; on a terminal a missing password is asked for once."""
         try:
-            return self._ask(files, nth)
+            return self._opened(files)
         except PasswordError as error:
-            if self.given or not on_terminal():
+            if self._given or not on_terminal():
                 raise
             question = f"{clean(str(error))}. Password"
         self.password = typer.prompt(question, hide_input=True, err=True)
-        return self._ask(files, nth)
+        return self._opened(files)
 
-    def _ask(self, files: list[str], nth: str) -> AskResult:
-        from omni_agent.tools.ask import ask as answer
+    def _opened(self, files: list[str]) -> Documents:
+        from omni_agent.tools.ask import Documents
 
-        with bars(self.quiet, prefix=nth) as progress:
-            return answer(
-                files,
-                self.question,
-                pages=self.pages,
-                password=self.password,
-                highlight=self.highlight,
-                engine=self.perception,
-                progress=progress,
-            )
-
-
-def _each(call: _Call, files: list[str]) -> int:
-    """One JSON line a file, an error inside it where that file failed. 4 when some failed, 1 when all did."""
-    failed = found = 0
-    for number, file in enumerate(files, 1):
-        try:
-            result = call.ask([file], f"file {number} of {len(files)}: ")
-        except OmniError as error:
-            failed += 1
-            note(f"omni: {error}")
-            emit_json(
-                {"schema_version": 1, "file": file, "found": False, "answer": "", "citations": []}
-                | {"error": str(error), "hint": error.hint}
-            )
-            continue
-        found += result.found
-        emit_json({"file": file, **_fields(result)})
-    if failed:
-        return 4 if failed < len(files) else 1
-    return 0 if found else 3
-
-
-def _fields(result: AskResult) -> dict[str, object]:
-    from omni_agent.types import to_json
-
-    return dict(to_json(result))
+        return Documents(files, pages=self.pages, password=self.password, engine=self.perception)
 
 
 def _show(result: AskResult, several: bool) -> None:

@@ -94,6 +94,11 @@ class Engine(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def at_once(self) -> int:
+        """How many streams are worth having at the same time, from a thread each; more than that wait their turn."""
+        ...
+
     def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
         """Yield the reply as it is made, ending with exactly one Done. Parts are read in the order given.
 

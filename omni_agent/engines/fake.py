@@ -20,11 +20,13 @@ class FakeEngine:
     A reply may open with `<think>…</think>`; that part comes out as thoughts. Where tools are offered, calls of them in
     the model's own form come out as calls. Text is streamed word by word, so that whoever depends on whole replies is
     found out; an answer of more words than `max_tokens` is cut there. Raises EngineError when the list is used up.
+    With `at_once` above 1 it is asked from several threads at a time where there is so much to ask.
     """
 
     name = "fake"
 
-    def __init__(self, replies: Sequence[str] | Script) -> None:
+    def __init__(self, replies: Sequence[str] | Script, *, at_once: int = 1) -> None:
+        self.at_once = at_once
         self._script = replies if callable(replies) else None
         self._queue = [] if callable(replies) else list(replies)
         self.calls: list[tuple[Sequence[Message], Options]] = []

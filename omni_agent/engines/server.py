@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -57,12 +58,14 @@ class ServerEngine:
     """A model that a server serves under the name `model`. Redirects are not followed: the key is for this server."""
 
     name = "server"
+    at_once = 4  # requests: enough for a server that batches, few enough for one that does not
 
     def __init__(self, base_url: str, api_key: str | None, model: str, *, timeout_s: float = TIMEOUT_S) -> None:
         check(base_url, api_key, model)
         self._base_url, self._api_key, self._model, self._timeout_s = base_url, api_key, model, timeout_s
         self._place = place(base_url)
         self._client: openai.OpenAI | None = None
+        self._connecting = threading.Lock()
 
     def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
         import openai
@@ -78,18 +81,21 @@ class ServerEngine:
             raise self._mapped(error) from error
 
     def _connected(self) -> openai.OpenAI:
-        if self._client is None:
-            import openai
+        with self._connecting:
+            return self._client or self._connect()
 
-            timeout = openai.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s))
-            self._client = openai.OpenAI(
-                base_url=self._base_url,
-                api_key=self._api_key or "none",
-                max_retries=RETRIES,
-                timeout=timeout,
-                http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
-            )
-            self._client.organization = self._client.project = None  # those of the environment are another server's
+    def _connect(self) -> openai.OpenAI:
+        import openai
+
+        timeout = openai.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s))
+        self._client = openai.OpenAI(
+            base_url=self._base_url,
+            api_key=self._api_key or "none",
+            max_retries=RETRIES,
+            timeout=timeout,
+            http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
+        )
+        self._client.organization = self._client.project = None  # those of the environment are another server's
         return self._client
 
     def _mapped(self, error: openai.OpenAIError) -> OmniError:

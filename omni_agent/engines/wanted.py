@@ -16,7 +16,7 @@ class Wanted:
     """An engine whose streams ask `still_wanted` at every event, and are closed where it raises."""
 
     def __init__(self, engine: Engine) -> None:
-        self.name, self._engine = engine.name, engine
+        self.name, self.at_once, self._engine = engine.name, engine.at_once, engine
 
     def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
         still = still_wanted.get()

@@ -35,6 +35,11 @@ class Perception(Protocol):
         """What answered, as results name it: "lite", "local", "server", "fake"."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many calls are worth making at the same time, from a thread each; 1: they would only wait."""
+        ...
+
     def read(self, picture: Picture) -> tuple[Line, ...]:
         """The text in a picture, line by line in reading order; boxes in fractions of the picture."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,7 +50,7 @@ def choose(settings: Settings) -> Choice:
     if settings.resident == "always" and choice.perception.name in ("lite", "local"):
         from omni_agent.perception.resident.client import ResidentPerception
 
-        return Choice(ResidentPerception(settings, choice.perception.name), choice.better)
+        return Choice(ResidentPerception(settings, choice.perception.name, choice.perception.at_once), choice.better)
     return choice
 
 
@@ -72,7 +73,12 @@ def perceive(engine: EngineName | Perception | None) -> Perception:
 
 def _local(settings: Settings) -> Perception:
     folder = local.check(settings.model_path, settings.device)
-    return _model(_loaded_once(folder, settings.context, settings.device, settings.cache_dir / "model"), settings)
+    with _one_at_a_time:
+        engine = _loaded_once(folder, settings.context, settings.device, settings.cache_dir / "model")
+    return _model(engine, settings)
+
+
+_one_at_a_time = threading.Lock()  # two threads' first calls must not make two engines: there is memory for one
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +106,8 @@ def _model(engine: Engine, settings: Settings) -> Perception:
 
 def _server(settings: Settings) -> Perception:
     server.check(settings.base_url, settings.api_key, settings.model)
-    return _model(server.ServerEngine(settings.base_url or "", settings.api_key, settings.model or ""), settings)
+    engine = server.ServerEngine(settings.base_url or "", settings.api_key, settings.model or "")
+    return _model(Wanted(engine), settings)
 
 
 def _lite(settings: Settings) -> Perception:

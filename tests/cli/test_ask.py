@@ -118,6 +118,37 @@ def test_c_asks_the_files_of_the_last_question(examples: Path, tmp_path: Path) -
     one_sentence(omni("-c", "And?", cwd=tmp_path, OMNI_CACHE_DIR=str(tmp_path / "x")), 2, "no last question")
 
 
+def test_a_file_of_questions_gives_a_line_for_each_in_order(examples: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The canteen opens at seven. Lunch costs 8 euros and dinner costs 11 euros.")
+    (tmp_path / "asked.txt").write_text(f"{QUESTION}\n\n  What does lunch cost in euros?\r\n", encoding="utf-8-sig")
+    report = examples / "report.pdf"
+    done = omni(report, "notes.txt", "--questions", "asked.txt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["question"], second["question"]) == (QUESTION, "What does lunch cost in euros?")
+    assert "12.1" in first["answer"] and "8 euros" in second["answer"] and "file" not in first
+    (tmp_path / "empty.pdf").touch()
+    done = omni(report, "empty.pdf", "notes.txt", "--each", "--questions", "asked.txt", cwd=tmp_path)
+    assert done.returncode == 4
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(line["file"]).name for line in told] == ["report.pdf"] * 2 + ["empty.pdf"] * 2 + ["notes.txt"] * 2
+    assert [line["question"] for line in told[::2]] == [QUESTION] * 3
+    assert "12.1" in told[0]["answer"] and "8 euros" in told[5]["answer"]
+    assert all("is empty" in line["error"] for line in told[2:4])
+
+
+def test_questions_that_cannot_be_asked(examples: Path, tmp_path: Path) -> None:
+    (tmp_path / "blank.txt").write_text("\n \n")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    report = examples / "report.pdf"
+    one_sentence(omni(report, "--questions", "gone.txt", cwd=tmp_path), 2, "gone.txt cannot be read")
+    one_sentence(omni(report, "--questions", "blank.txt", cwd=tmp_path), 2, "no question in blank.txt")
+    one_sentence(omni(report, "--questions", "binary.txt", cwd=tmp_path), 2, "not text in UTF-8")
+    one_sentence(omni("-", "--questions", "-", cwd=tmp_path), 2, "no question in -")
+    one_sentence(omni("--questions", "blank.txt", cwd=tmp_path), 2, "no question in blank.txt")
+    one_sentence(omni(cwd=tmp_path), 2, "there is no question")
+
+
 def test_standard_input(examples: Path, tmp_path: Path) -> None:
     with (examples / "report.pdf").open("rb") as file:
         done = subprocess.run(

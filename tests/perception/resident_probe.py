@@ -1,7 +1,7 @@
 """A resident process around a perception whose every answer is known: `python resident_probe.py SOCKET MARK KIND`.
 
-KIND is `shares` or `keeps` (the turn, while a client is asked for something), or `model`: one that streams for half a
-minute.
+KIND is `shares` or `keeps` (the turn, while a client is asked for something), `four`: as `keeps`, four requests at a
+time, or `model`: one that streams for half a minute.
 
 `answer` does what its question says, word by word:
 
@@ -63,7 +63,7 @@ FAULTS: dict[str, Exception] = {
 class Probe:
     """Says what it was asked for; `log` is the file in which it notes the order of its work."""
 
-    name = "fake"
+    name, at_once = "fake", 1
 
     def __init__(self, log: Path, settings: dict[str, Any]) -> None:
         self._log, self._settings = log, settings
@@ -166,7 +166,8 @@ def main() -> None:
         probe = Probe(Path(path).with_suffix(".log"), settings)
         return ModelPerception(Wanted(Slow(probe))) if kind == "model" else probe
 
-    serve(Server(Path(path), mark, "fake", perceive, idle_s=60.0, shares=kind == "shares"))
+    at_once = 4 if kind == "four" else 1
+    serve(Server(Path(path), mark, "fake", perceive, idle_s=60.0, shares=kind == "shares", at_once=at_once))
 
 
 if __name__ == "__main__":

@@ -367,6 +367,23 @@ def test_many_threads_of_one_client_wait_behind_another_client_that_was_served_l
     assert begun.index("other") < 5, begun
 
 
+def test_an_engine_that_answers_several_at_a_time_is_given_several(own_folders: None) -> None:
+    """Four clients inside at once and no fifth; one that was not served yet is before those that were."""
+    probe = Probe(load(), "four")
+    try:
+        many = [client(*(f"sleep=0.4 many{n}-{k}" for k in range(2))) for n in range(6)]
+        assert all(one.wait(60) == 0 for one in many)
+        inside = most = 0
+        for note in probe.notes:
+            inside += 1 if note.startswith("begin") else -1
+            most = max(most, inside)
+        assert most == 4 and len(probe.notes) == 24
+        begun = [note.split()[-1] for note in probe.notes if note.startswith("begin")]
+        assert {name[-1] for name in begun[:6]} == {"0"}, begun
+    finally:
+        probe.end()
+
+
 def test_whoever_waits_hears_that_he_does(probe: Probe) -> None:
     busy = client("sleep=1.5")
     until(lambda: len(probe.notes) > 0)

@@ -338,7 +338,7 @@ class Brief:
 
     def __init__(self, folder: Path) -> None:
         self._engine = LocalEngine(folder, context=4096, device="cpu")
-        self.name = self._engine.name
+        self.name, self.at_once = self._engine.name, 1
 
     def stream(self, messages: Sequence[Message], options: Options) -> Iterator[Event]:
         return self._engine.stream(messages, replace(options, max_tokens=12))

@@ -44,6 +44,7 @@ class LitePerception:
     """Specialists behind the seven verbs of `Perception`. It quotes, reads and hears; it never invents prose."""
 
     name = "lite"
+    at_once = 1  # one call keeps the processor busy
 
     def __init__(self, settings: Settings) -> None:
         check()

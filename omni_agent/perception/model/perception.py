@@ -57,7 +57,7 @@ class ModelPerception:
         note: Callable[[str], None] = lambda text: audience.get().note(text),
         spent: Callable[[Usage], None] = lambda usage: audience.get().spent(usage),
     ) -> None:
-        self.name = engine.name
+        self.name, self.at_once = engine.name, engine.at_once
         self._asker = Asker(engine, options, context, listener, note, spent)
         self._reader = reader
         self._voices = voices

@@ -35,8 +35,8 @@ class ResidentPerception:
     connection. Raises what the perception there raises, and EngineError when the process ends in the middle.
     """
 
-    def __init__(self, settings: Settings, engine: str) -> None:
-        self.name = engine
+    def __init__(self, settings: Settings, engine: str, at_once: int = 1) -> None:
+        self.name, self.at_once = engine, at_once
         self._settings = settings
         self._thread = threading.local()
 

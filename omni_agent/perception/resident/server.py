@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from omni_agent import __version__
+from omni_agent.engines.local import LocalEngine
 from omni_agent.errors import OmniError
 from omni_agent.perception.base import Perception
 from omni_agent.perception.resident.address import peer
@@ -34,7 +35,7 @@ log = logging.getLogger("omni.resident")
 
 
 class Server:
-    """One perception for many clients, one request at a time.
+    """One perception for many clients, `at_once` requests at a time.
 
     `perceive` makes the perception for the settings that a client brings along. Where `shares` is true the turn is
     given up whenever a client is asked for something: an answer from a thousand pages then holds up nobody's click.
@@ -50,10 +51,11 @@ class Server:
         *,
         idle_s: float,
         shares: bool,
+        at_once: int = 1,
     ) -> None:
         self.path, self.fingerprint, self.engine = path, fingerprint, engine
         self.perceive, self.idle_s, self.shares = perceive, idle_s, shares
-        self.turns = Turns()
+        self.turns = Turns(at_once)
         self._lock = threading.Lock()
         self._open = 0
         self._leaving = False
@@ -149,7 +151,7 @@ class Server:
             "idle_limit_s": self.idle_s,
             "requests": self.turns.given,
             "open": self._open,
-            "running": int(self.turns.busy),
+            "running": self.turns.running,
             "waiting": self.turns.waiting,
             "memory_mb": _resident_mb(),
             "socket": str(self.path),
@@ -188,7 +190,8 @@ def main() -> None:
         return choose(load(**named) if named else settings).perception
 
     idle_s = settings.idle_minutes * 60
-    serve(Server(Path(path), fingerprint, engine, perceive, idle_s=idle_s, shares=engine == "lite"))
+    shares, at_once = engine == "lite", LocalEngine.at_once if engine == "local" else 1
+    serve(Server(Path(path), fingerprint, engine, perceive, idle_s=idle_s, shares=shares, at_once=at_once))
 
 
 if __name__ == "__main__":

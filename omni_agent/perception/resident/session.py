@@ -18,7 +18,7 @@ from omni_agent.perception.resident.wire import Request, Talk, Wire
 
 GREETING_S = 10.0  # that a client may take to say what it wants
 CALLBACK_S = 300.0  # that a client may take to read a page while others cannot have the turn
-VERBS = frozenset(name for name in vars(Perception) if not name.startswith("_")) - {"name"}
+VERBS = frozenset(name for name in vars(Perception) if not name.startswith("_")) - {"name", "at_once"}
 log = logging.getLogger("omni.resident")
 
 

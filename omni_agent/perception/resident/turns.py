@@ -1,4 +1,4 @@
-"""Whose turn it is: one request runs at a time, and no client waits behind another one's second."""
+"""Whose turn it is: one request runs at a time, or a few, and no client waits behind another one's second."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ LOOK_S = 0.2  # between two looks whether a client that waits is still there
 
 class Turns:
     """Grants turns to clients, in round robin: of those that wait, the one that was served longest ago is next, and a
-    client's own requests are served in the order in which they came."""
+    client's own requests are served in the order in which they came. `at_once` turns are out at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = 1) -> None:
+        self._at_once = at_once
         self._free = threading.Condition()
         self._clock = count(1)
         self._served: dict[int, int] = {}  # client -> when it last had a turn
         self._waiting: list[tuple[int, int]] = []  # (arrival, client)
-        self.busy = False
+        self.running = 0
         self.given = 0  # requests that had the turn
 
     @property
@@ -33,7 +34,7 @@ class Turns:
             self._waiting.append(place)
             told = False
             try:
-                while self.busy or self._next() != place:
+                while self.running >= self._at_once or self._next() != place:
                     if not told:
                         waits()
                         told = True
@@ -44,13 +45,14 @@ class Turns:
                 self._free.notify_all()
                 raise
             self._waiting.remove(place)
-            self.busy = True
+            self.running += 1
             self._served[client] = next(self._clock)
+            self._free.notify_all()  # there may be a turn left for the next
 
     def give(self) -> None:
         """End the turn."""
         with self._free:
-            self.busy = False
+            self.running -= 1
             present = {client for _, client in self._waiting}
             if not present:
                 self._served.clear()
