@@ -335,6 +335,15 @@ class Viewing:
     usage: Usage = field(default_factory=Usage)
 
 
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for half a surrogate pair, which no encoder takes: it is what Python makes of a shell's
+    argument or a file's name in another encoding than the terminal's."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from omni_agent.settings import EngineName
 from omni_agent.tools.document import open_document
 from omni_agent.tools.evidence import Citation, check
 from omni_agent.tools.in_order import in_order
-from omni_agent.types import Page, Progress, Quote, Reply, Usage, no_progress
+from omni_agent.types import Page, Progress, Quote, Reply, Usage, no_progress, well_formed
 
 HIGHLIGHT_DPI = 110
 EXAMPLE = 'omni ask report.pdf "How many people work there?"'
@@ -127,8 +127,9 @@ class Documents:
         """Answer one question from all the files together, as `omni_agent.ask` does."""
         if not question.strip():
             raise UsageError("the question is empty", hint=EXAMPLE)
+        question = well_formed(question.strip())
         begun = time.perf_counter()
-        reply = self._perception.answer(question.strip(), self._pages, progress=progress)
+        reply = self._perception.answer(question, self._pages, progress=progress)
         answered = time.perf_counter()
         unread = [error for document in self._documents for error in document.unread]
         if unread and len(unread) == len(self._pages):
@@ -153,7 +154,7 @@ class Documents:
             confidence=_trusted(reply, citations),
             reason=reply.reason,
             engine=self._perception.name,
-            question=question.strip(),
+            question=question,
             usage=reply.usage,
             timings={name: round(seconds, 3) for name, seconds in timings.items()},
             highlights=tuple(saved),

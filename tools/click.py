@@ -17,7 +17,7 @@ from omni_agent.media.coordinates import View, pixel
 from omni_agent.perception.base import Perception
 from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName
-from omni_agent.types import Box, Candidate, Picture, Progress, Sighting, no_progress
+from omni_agent.types import Box, Candidate, Picture, Progress, Sighting, no_progress, well_formed
 
 EQUAL = 0.05  # two screens whose confidences differ by less hold the target equally well
 SETTLE_SECONDS = 0.6  # after a press, before the screen is looked at again
@@ -110,6 +110,7 @@ def click(
         raise UsageError("the target is empty", hint='omni click "Submit button"')
     if image is not None and screen is not None:
         raise UsageError("a picture or a screen, not both", hint="leave out --image or --screen")
+    target = well_formed(target)
     perception = perceive(engine)
     looks = _looks(image, screen)
     sightings = []

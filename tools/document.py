@@ -118,10 +118,10 @@ def _kind(path: Path, shown: str) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether these bytes are text in UTF-8 (cut anywhere), Latin-1 or UTF-16."""
+    """Whether these bytes are text in UTF-8 (cut anywhere), Latin-1 or UTF-16; BEL, BS and ESC are a terminal's."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
-    return not any(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
+    return not any(byte < 7 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
 
 
 def _warnings(pdf: Pdf, kind: str) -> tuple[str, ...]:

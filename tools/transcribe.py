@@ -19,7 +19,7 @@ from omni_agent.perception.base import Perception
 from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName, load
 from omni_agent.tools import cache
-from omni_agent.types import Minutes, Progress, Segment, Sound, SpokenWord, no_progress, to_json
+from omni_agent.types import Minutes, Progress, Segment, Sound, SpokenWord, no_progress, to_json, well_formed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ def transcribe(
     perception = perceive(engine)
     with opened(source) as path:
         track = _track(path, shown="standard input" if str(source) == "-" else str(source))
-        job = _Job(perception, track, language=language, prompt=prompt)
+        job = _Job(perception, track, language=language, prompt=well_formed(prompt))
         try:
             job.hear(progress)
             return job.result(

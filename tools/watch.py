@@ -21,7 +21,7 @@ from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName, load
 from omni_agent.tools import cache
 from omni_agent.tools.transcribe import printable, transcribe
-from omni_agent.types import Moment, Progress, Segment, Usage, no_progress, timestamp
+from omni_agent.types import Moment, Progress, Segment, Usage, no_progress, timestamp, well_formed
 
 FRAME_SIDE = 4096  # a saved frame is not scaled down below this
 
@@ -72,6 +72,7 @@ def watch(
     """
     if not question.strip():
         raise UsageError("the question is empty", hint='omni watch VIDEO "What does the dialog say?"')
+    question = well_formed(question)
     perception = perceive(engine)
     with opened(source) as path:
         shown = "standard input" if str(source) == "-" else str(source)

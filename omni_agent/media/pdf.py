@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from omni_agent.errors import MediaError, PasswordError
 from omni_agent.media.pdf_scales import Scales, weigh_book
-from omni_agent.types import Box, Line, Picture, Word
+from omni_agent.types import Box, Line, Picture, Word, well_formed
 
 MAX_PAGES = 20_000  # beyond this a page count is taken for a claim, not for a document
 MAX_PIXELS = 24_000_000  # a rendered page: A3 at 300 dpi is 17 million
@@ -69,14 +69,13 @@ class Pdf:
         if kind in ("epub", "xps"):
             weigh_book(path, self.shown)
         try:
-            # MuPDF drops the last letter of a text that does not end in a newline.
-            text = path.read_bytes() + b"\n" if kind == "txt" else None
-            self._file: Any = pymupdf.open(path if text is None else None, stream=text, filetype=kind)
+            content = _content(path, kind)
+            self._file: Any = pymupdf.open(path if content is None else None, stream=content, filetype=kind)
         except _failures(OSError) as error:
             raise MediaError(f"{self.shown} is damaged: no page of it can be read") from error
         self._scales = Scales(self._file)
         self.locked = bool(self._file.needs_pass)
-        if self.locked and not self._file.authenticate(password or ""):
+        if self.locked and not self._file.authenticate(well_formed(password or "")):
             self._file.close()
             raise _password_error(self.shown, password)
         try:
@@ -196,6 +195,14 @@ def _lines(groups: dict[tuple[int, int], list[Word]]) -> tuple[Line, ...]:
             box = box.union(word.box)
         lines.append(Line(" ".join(word.text for word in words), box, 1.0, tuple(words)))
     return tuple(lines)
+
+
+def _content(path: Path, kind: str) -> bytes | None:
+    """The file's bytes where MuPDF must not open it by its name: it drops the last letter of a text that does not end
+    in a newline, and knows names in UTF-8 alone."""
+    if kind == "txt":
+        return path.read_bytes() + b"\n"
+    return None if str(path) == well_formed(str(path)) else path.read_bytes()
 
 
 def _password_error(shown: str, password: str | None) -> PasswordError:

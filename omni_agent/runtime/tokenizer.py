@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omni_agent.errors import CheckpointError, MissingExtra
 from omni_agent.runtime.config import ModelConfig, read_json, read_text
 from omni_agent.runtime.template import ChatTemplate
+from omni_agent.types import well_formed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -81,13 +82,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text whose special tokens are spelled out; nothing is added at the ends."""
-        return list(self._backend.encode(_sound(text), add_special_tokens=False).ids)
+        return list(self._backend.encode(well_formed(text), add_special_tokens=False).ids)
 
     def encode_plain(self, text: str) -> list[int]:
         """Ids of a text that comes from outside: what looks like a special token there is only letters."""
         self._backend.encode_special_tokens = True
         try:
-            return list(self._backend.encode(_sound(text), add_special_tokens=False).ids)
+            return list(self._backend.encode(well_formed(text), add_special_tokens=False).ids)
         finally:
             self._backend.encode_special_tokens = False
 
@@ -127,11 +128,6 @@ class Tokenizer:
         if number is None or self._backend.encode(text, add_special_tokens=False).ids != [number]:
             raise CheckpointError(f"{folder / 'tokenizer.json'} has no single token for {text}")
         return int(number)
-
-
-def _sound(text: str) -> str:
-    """Half a surrogate pair (a file name or a question in an unknown encoding) becomes U+FFFD: it is no character."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _backend(path: Path) -> Backend:

@@ -199,6 +199,27 @@ def test_passwords(tmp_path: Path) -> None:
     assert right.returncode == 0 and "30 minutes" in right.stdout
 
 
+def test_names_and_questions_in_another_encoding(tmp_path: Path) -> None:
+    """What a Latin-1 terminal passes on is no UTF-8: neither the file's name nor the question may be a fault."""
+    pdf = pymupdf.open()
+    pdf.new_page().insert_text((72, 100), "The vault opens at 07:15 every morning for 30 minutes.")
+    name = os.fsdecode(b"caf\xe9.pdf")
+    (tmp_path / name).write_bytes(pdf.tobytes())
+    done = omni(name, os.fsdecode(b"For how many minutes does the vault open, caf\xe9?"), "--json", "-q", cwd=tmp_path)
+    assert done.returncode in (0, 3) and json.loads(done.stdout)["question"].endswith("caf\ufffd?"), done.stderr
+    done = omni(name, "For how many minutes does the vault open?", cwd=tmp_path)
+    assert done.returncode == 0 and "30 minutes" in done.stdout, done.stderr
+
+
+def test_what_a_terminal_printed_is_text(tmp_path: Path) -> None:
+    """A window's title is set with BEL; a log that holds it is no binary file."""
+    text = "The vault opens at \x1b[31m07:15\x1b[0m every \x1b]0;title\x07morning for 30 minutes.\n"
+    (tmp_path / "log.txt").write_text(text)
+    done = omni("log.txt", "For how many minutes does the vault open?", cwd=tmp_path)
+    assert done.returncode == 0 and "30 minutes" in done.stdout, done.stderr
+    assert "\x1b" not in done.stdout and "\x07" not in done.stdout
+
+
 def test_markup_escapes_and_direction_marks_are_text(tmp_path: Path) -> None:
     """What a document says must not colour the terminal, break the printing or turn the line round."""
     (tmp_path / "a.txt").write_text(
