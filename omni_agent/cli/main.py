@@ -61,6 +61,7 @@ def root(
 
 def main() -> NoReturn:
     """Run the command and exit with its code; every error is one sentence on stderr."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an answer is worth more than a sign the terminal lacks
@@ -89,6 +90,13 @@ def main() -> NoReturn:
             "      OMNI_LOG=debug shows where; please report it"
         )
         sys.exit(1)
+
+
+def _open_streams() -> None:
+    """A standard stream that the caller closed goes nowhere: no file that is opened later may get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
 
 
 def _show(error: typer.TyperException) -> None:

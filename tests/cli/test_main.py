@@ -74,6 +74,16 @@ def test_ctrl_c_while_omni_is_still_loading_is_quiet(tmp_path: Path) -> None:
     assert (process.returncode, out, told) == (130, "", "omni: interrupted\n")
 
 
+@pytest.mark.parametrize(("closed", "code"), [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)])
+def test_closed_streams_are_no_fault(closed: str, code: int) -> None:
+    """As some launchers start programs; "cache path" writes one line."""
+    done = subprocess.run(
+        f"{sys.executable} -m omni_agent cache path {closed}", shell=True, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code and "fault" not in done.stderr and "Error" not in done.stderr
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
 def test_an_unknown_engine_is_named() -> None:
     done = omni("ask", "--engine", "warp", "x.pdf", "q")
     assert done.returncode == 2 and "warp" in done.stderr
