@@ -133,6 +133,11 @@ class Page(Protocol):
         """Counted from 1."""
         ...
 
+    @property
+    def private(self) -> bool:
+        """Whether nothing made of this page may be kept: a password locks its file."""
+        ...
+
     def lines(self) -> tuple[Line, ...]:
         """The page's text in reading order, from its text layer where that is sound, else read from its picture."""
         ...

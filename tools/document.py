@@ -2,7 +2,7 @@
 
 For each page the text layer is used where it is sound; else the page's picture is read. What was read from a picture is
 kept by content, so a long scan that is interrupted goes on where it stopped. Nothing is kept of a document that a
-password locks: its text would lie open in the cache.
+password locks: its text would lie open in the cache, and what a model makes of its pages is not less.
 """
 
 from __future__ import annotations
@@ -151,6 +151,10 @@ class _Remembered(ABC):
     unread: list[MediaError]
     _lines: tuple[Line, ...] | None = field(default=None, init=False)
     _reading: threading.Lock = field(default_factory=threading.Lock, init=False)  # once, whoever else asks meanwhile
+
+    @property
+    def private(self) -> bool:
+        return self.fingerprint is None
 
     def lines(self) -> tuple[Line, ...]:
         with self._reading:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
     from omni_agent.runtime.tool_calls import Call
 
 REPOSITORY = "nvidia/Nemotron-3-Nano-Omni-30B-A3B-Reasoning-BF16"
+MOST_NOTES = 8  # that wait to be told
 THINKING_TOKENS, INSTRUCT_TOKENS = 20_480, 1_024  # the model card's max_tokens with thinking on and off
 
 
 class LocalEngine:
     """A checkpoint folder on a device of this machine, loaded when it is first needed and then kept.
 
-    `cache` is a folder in which the states of prompts are kept for later questions; None keeps nothing.
+    `cache` is a folder in which the states of prompts are kept for later questions; None keeps nothing. What is dropped
+    there, or cannot be kept, `note` is told while somebody asks.
 
     Conversations that come at the same time, from several threads, decode together; what memory has no room for waits.
     `device` "cpu" is for small checkpoints.
@@ -49,9 +52,11 @@ class LocalEngine:
         device: Literal["cuda", "cpu"] = "cuda",
         progress: Progress = no_progress,
         cache: Path | None = None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._folder, self._context, self._device, self._progress = folder, context, device, progress
-        self._cache = cache
+        self._cache, self._note = cache, note
+        self._notes: deque[str] = deque(maxlen=MOST_NOTES)  # of whatever thread found something
         self._chat: Chat | None = None
         self._line = Line()  # one piece of work on the device at a time, each conversation after the other
         self._places = threading.Semaphore(0)  # for conversations; as many as there is memory for, once it is loaded
@@ -63,6 +68,7 @@ class LocalEngine:
         with self._places:
             with self._line, clock.runs("encode"):
                 prepared = self._prepared(chat, messages, options, clock)
+            self._tell()
             yield from self._reply(chat, prepared, options, clock)
 
     def _prepared(self, chat: Chat, messages: Sequence[Message], options: Options, clock: Clock) -> Prepared:
@@ -96,6 +102,7 @@ class LocalEngine:
             while True:
                 with clock.runs(part), self._line:
                     piece = next(pieces)
+                self._tell()
                 if isinstance(piece, End):
                     break
                 part = "think" if piece.thought else "answer"
@@ -117,12 +124,23 @@ class LocalEngine:
             with self._line:
                 pieces.close()
 
+    def _tell(self) -> None:
+        """Pass on what was noted, in the thread of somebody who asks: reading and writing have threads of their own."""
+        while self._notes:
+            with suppress(IndexError):  # another thread was quicker
+                self._note(self._notes.popleft())
+
     def _loaded(self) -> Chat:
         if self._chat is None:
             from omni_agent.runtime.chat import Chat
 
             self._chat = Chat(
-                self._folder, device=self._device, context=self._context, progress=self._progress, cache=self._cache
+                self._folder,
+                device=self._device,
+                context=self._context,
+                progress=self._progress,
+                cache=self._cache,
+                note=self._notes.append,
             )
             self._places.release(self._chat.at_once)
         return self._chat

@@ -13,6 +13,7 @@ from omni_agent.engines import local, server
 from omni_agent.engines.base import Engine, Options
 from omni_agent.engines.wanted import Wanted
 from omni_agent.errors import Unavailable
+from omni_agent.perception.audience import audience
 from omni_agent.perception.base import Perception
 from omni_agent.settings import EngineName, Settings, load
 
@@ -84,7 +85,10 @@ _one_at_a_time = threading.Lock()  # two threads' first calls must not make two 
 @lru_cache(maxsize=1)
 def _loaded_once(folder: Path, context: int, device: Literal["cuda", "cpu"], cache: Path) -> Engine:
     """One engine for all settings that differ only in how it should answer."""
-    return Wanted(local.LocalEngine(folder, context=context, device=device, cache=cache))
+    engine = local.LocalEngine(
+        folder, context=context, device=device, cache=cache, note=lambda text: audience.get().note(text)
+    )
+    return Wanted(engine)
 
 
 def _model(engine: Engine, settings: Settings) -> Perception:

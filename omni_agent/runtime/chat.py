@@ -157,12 +157,13 @@ class Chat:
             matcher=None if schema is None else self._grammar.constrain(schema, tools),
             keep=keep,
         )
-        spell = self.tokenizer.speller()
+        # A speller each: a letter that the reasoning left unfinished must not end up in the answer.
+        spellers = {thought: self.tokenizer.speller() for thought in (True, False)}
         begun = not prepared.thinking  # line breaks between the reasoning and the answer belong to neither
         for event in events:
             if isinstance(event, End):
                 yield event
-            elif text := spell(event.id):
+            elif text := spellers[event.thought](event.id):
                 if not event.thought and not begun:
                     text = text.lstrip()
                     begun = bool(text)

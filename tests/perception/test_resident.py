@@ -98,6 +98,8 @@ def probe(own_folders: None) -> Iterator[Probe]:
 class Sheet:
     """A page of a few lines; `asks` is called when it is read."""
 
+    private = False
+
     def __init__(self, number: int, asks: Callable[[], tuple[Line, ...]] | None = None) -> None:
         self.file, self.number, self._asks = "a.pdf", number, asks
 

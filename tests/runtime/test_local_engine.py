@@ -18,6 +18,7 @@ from omni_agent.engines.base import Done, Event, Message, Options, Part, Text, T
 from omni_agent.engines.local import LocalEngine
 from omni_agent.errors import CheckpointError, EngineError, Unavailable, UsageError
 from omni_agent.media import video
+from omni_agent.runtime.chat import Said
 from omni_agent.runtime.config import read_config
 from omni_agent.runtime.conversation import Turn
 from omni_agent.runtime.generate import End, Generator, Token
@@ -113,6 +114,20 @@ def test_a_schema_and_functions_give_one_or_the_other(engine: LocalEngine, seed:
     calls = [event for event in events if isinstance(event, ToolCall)]
     assert calls or json.loads(text).keys() == {"found", "page"}
     assert all(call == ToolCall("stop", {}) for call in calls)
+
+
+def test_a_letter_that_thinking_left_unfinished_is_not_in_the_answer(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of the two bytes of an é, the closing mark, and then the answer."""
+    chat = engine._loaded()
+    half, brace = (chat.tokenizer._backend.token_to_id(letter) for letter in ("\u00c3", "{"))  # a byte-level vocabulary
+    assert half is not None and brace is not None
+    events = [Token(half, True), Token(chat.tokenizer.special.end_think, True), Token(brace, False)]
+    monkeypatch.setattr(chat.generator, "stream", lambda *_, **__: iter([*events, End("stop", 1, 2, 1)]))
+    prepared = chat.prepare([Turn("user", ("Hm?",))], think=True, max_tokens=8)
+    *said, _ = chat.reply(prepared, sampling=Sampling(), max_tokens=8)
+    assert said == [Said("{", False)]
 
 
 def test_a_schema_that_cannot_be_held_is_refused_and_the_engine_goes_on(engine: LocalEngine) -> None:

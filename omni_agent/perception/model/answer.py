@@ -8,7 +8,7 @@ bear on the question.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from omni_agent.engines.base import Message, Part
@@ -77,7 +77,9 @@ class Shown:
 
 
 def answer(question: str, pages: Sequence[Page], asker: Asker, progress: Progress) -> Reply:
-    """Answer from these pages alone, in as many passes as their number needs."""
+    """Answer from these pages alone, in as many passes as their number needs; where one is private, keeping nothing."""
+    if any(page.private for page in pages):
+        asker = replace(asker, options=replace(asker.options, keep=False))
     space = asker.room - room.of_text(prompt("ask", question=question))
     sheets = []
     for number, page in enumerate(pages, 1):

@@ -19,7 +19,7 @@ class RemotePage:
 
     def __init__(self, number: int, facts: tuple[Any, ...], ask: Ask) -> None:
         self._object, self._ask = number, ask
-        self.file, self.number = str(facts[0]), int(facts[1])
+        self.file, self.number, self.private = str(facts[0]), int(facts[1]), bool(facts[2])
         self._lines: tuple[Line, ...] | None = None
 
     def lines(self) -> tuple[Line, ...]:
