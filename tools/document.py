@@ -7,6 +7,7 @@ password locks: its text would lie open in the cache, and what a model makes of 
 
 from __future__ import annotations
 
+import errno
 import re
 import threading
 from abc import ABC, abstractmethod
@@ -97,8 +98,12 @@ def page_numbers(ranges: str | None, count: int, shown: str) -> list[int]:
 
 def _kind(path: Path, shown: str) -> str:
     """What a file is by its first bytes, and only where they say nothing, by its name: "picture" or MuPDF's name."""
-    with path.open("rb") as file:
-        head = file.read(1024)
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError as error:  # no longer there, a broken disk, more files than a process may hold open
+        hint = "--each asks one file after the other" if error.errno == errno.EMFILE else ""
+        raise MediaError(f"{shown} could not be opened: {error.strerror or error}", hint=hint) from error
     ending = path.suffix.lower().lstrip(".")
     if b"%PDF-" in head:
         return "pdf"

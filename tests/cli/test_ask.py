@@ -211,6 +211,19 @@ def test_names_and_questions_in_another_encoding(tmp_path: Path) -> None:
     assert done.returncode == 0 and "30 minutes" in done.stdout, done.stderr
 
 
+def test_more_files_than_a_process_may_open(tmp_path: Path) -> None:
+    pdf = pymupdf.open()
+    pdf.new_page().insert_text((72, 100), "The vault opens at 07:15 every morning for 30 minutes.")
+    for number in range(80):
+        (tmp_path / f"{number}.pdf").write_bytes(pdf.tobytes())
+    done = subprocess.run(
+        f"ulimit -n 60; {sys.executable} -m omni_agent ask *.pdf 'When does it open?'",
+        shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1 and "could not be opened: Too many open files" in done.stderr
+    assert "--each" in done.stderr and "fault" not in done.stderr
+
+
 def test_what_a_terminal_printed_is_text(tmp_path: Path) -> None:
     """A window's title is set with BEL; a log that holds it is no binary file."""
     text = "The vault opens at \x1b[31m07:15\x1b[0m every \x1b]0;title\x07morning for 30 minutes.\n"
