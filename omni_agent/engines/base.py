@@ -44,7 +44,9 @@ class Options:
     functions in OpenAI's form that the model may call; with both, the answer fits the schema or is calls of them. Of a
     clip, `fps` frames a second are shown, `max_frames` at most, and of their tokens the share `evs` (0 to 0.95), those
     that changed least, is left out where the engine can.
-    `keep` False: nothing of this conversation is kept for a later one, nor taken from an earlier one.
+    `keep` False: nothing of this conversation is kept for a later one, nor taken from an earlier one. `goes_on`: a turn
+    will follow this answer; the local engine reads the answer once it is given and keeps the state after it: the next
+    turn then costs its own tokens alone.
     """
 
     think: bool = False
@@ -61,6 +63,7 @@ class Options:
     max_frames: int = 256
     evs: float = 0.5
     keep: bool = True
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,11 +83,12 @@ class LocalEngine:
         )
 
     def _reply(self, chat: Chat, prepared: Prepared, options: Options, clock: Clock) -> Iterator[Event]:
+        from omni_agent.runtime.conversation import Turn
         from omni_agent.runtime.generate import End
         from omni_agent.runtime.tool_calls import ToolCalls
 
         calls = ToolCalls(options.tools)
-        called = False
+        called, thoughts, words = False, "", ""
         part = "prefill"
         pieces = chat.reply(
             prepared,
@@ -107,13 +108,18 @@ class LocalEngine:
                     break
                 part = "think" if piece.thought else "answer"
                 if piece.thought:
+                    thoughts += piece.text
                     yield Thought(piece.text)
                     continue
+                words += piece.text
                 for said in calls.feed(piece.text):
                     called = called or not isinstance(said, str)
                     yield _event(said)
         yield from (_event(said) for said in calls.close())
         yield Done("calls" if called and piece.reason == "stop" else piece.reason, _usage(piece, prepared, clock))
+        if options.goes_on and options.keep and not called:
+            with self._line:
+                chat.follow(prepared, Turn("assistant", (words,), thoughts))
 
     @contextmanager
     def _closing(self, pieces: Generator[Said | End, None, None]) -> Iterator[None]:

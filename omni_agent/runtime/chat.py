@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator as Generating
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,6 +89,15 @@ class Chat:
     @cached_property
     def _grammar(self) -> Grammar:
         return Grammar(self.tokenizer.json(), self.generator.model.config.vocab_size, self.tokenizer.end_ids)
+
+    def follow(self, prepared: Prepared, answer: Turn) -> None:
+        """Compute and keep the conversation as far as its next turn, where there is room and the generator is free."""
+        if self.generator.snapshots is None or self.generator.busy:
+            return
+        prompt = self.composer.followed(prepared, answer)
+        if len(prompt) < self.context:
+            with suppress(EngineError):  # no memory: the answer is given, the next turn only costs more
+                self.generator.prepare(prompt)
 
     def _decoder(self) -> Generator | Batch:
         """What the next sequence goes to: as long as others run it joins them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -42,11 +42,15 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A prompt ready for the model. `thinking`: it ends inside an open think block; `saving` is that of its videos."""
+    """A prompt ready for the model. `thinking`: it ends inside an open think block; `saving` is that of its videos.
+
+    `turns` are those that it was made of, their media encoded, and `switches` what the template was told."""
 
     prompt: Prompt
     thinking: bool
     saving: Saving
+    turns: tuple[Turn, ...]
+    switches: dict[str, Any]
 
 
 class Composer:
@@ -79,8 +83,24 @@ class Composer:
         rendered = self.tokenizer.template.render(messages=messages, add_generation_prompt=True, **switches)
         room -= len(self.tokenizer.encode(rendered))
         pieces, saving = self._encoded(parts, room, evs_rate, keep)
-        prompt = layout.assemble(layout.weave(rendered, pieces, self.tokenizer), self.tokenizer.special, self.device)
-        return Prepared(prompt, self._ends_thinking(rendered), saving)
+        prompt = self._assembled(rendered, pieces)
+        encoded = {id(part): piece for part, piece in zip(parts, pieces, strict=True) if not isinstance(part, str)}
+        media = tuple(
+            replace(turn, parts=tuple(encoded.get(id(part), part) for part in turn.parts))  # type: ignore[misc]
+            for turn in turns
+        )
+        return Prepared(prompt, self._ends_thinking(rendered), saving, media, switches)
+
+    def followed(self, prepared: Prepared, answer: Turn) -> Prompt:
+        """The conversation with its answer and an empty next turn of the user's: as far as that, the prompt of whatever
+        comes next is this one."""
+        keep_thoughts = not prepared.switches["truncate_history_thinking"]
+        messages, parts = _messages([*prepared.turns, answer, Turn("user", ())], keep_thoughts, self.tokenizer)
+        rendered = self.tokenizer.template.render(messages=messages, add_generation_prompt=True, **prepared.switches)
+        return self._assembled(rendered, parts)  # type: ignore[arg-type]  # no medium is left that is not encoded
+
+    def _assembled(self, rendered: str, pieces: Sequence[str | Sequence[Piece]]) -> Prompt:
+        return layout.assemble(layout.weave(rendered, pieces, self.tokenizer), self.tokenizer.special, self.device)
 
     def _encoded(
         self, parts: Sequence[Part], room: int, evs_rate: float, keep: bool

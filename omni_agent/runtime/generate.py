@@ -156,8 +156,8 @@ class Generator:
     def prepare(self, prompt: Prompt) -> int:
         """Compute and keep `prompt` up to its last declared cut, for prompts that will begin with it; how far that is.
 
-        After an answer: the conversation with that answer and an empty next turn, so that the next question finds all
-        of it done. Raises like `stream`.
+        After an answer: the conversation with that answer and an empty next turn (`Composer.followed`), so that the
+        next question finds all of it done. Raises like `stream`.
         """
         if self.snapshots is None or not prompt.cuts:
             return 0

@@ -291,3 +291,63 @@ def test_thoughts_schemas_and_seeds_do_not_mix(exact: LocalEngine) -> None:
     with ThreadPoolExecutor(len(wishes)) as pool:
         found = list(pool.map(lambda wish: ask(exact, "Hm?", **wish)[:2], wishes))
     assert found == expected and found[0][0] and json.loads(found[1][1])
+
+
+# --- turn after turn --------------------------------------------------------------------------------------------------
+
+
+def turn(engine: LocalEngine, messages: list[Message], **options: object) -> tuple[Message, Done]:
+    """The answer as the conversation's next message, and how it ended."""
+    events = list(engine.stream(messages, Options(max_tokens=12, **options)))  # type: ignore[arg-type]
+    said = "".join(event.text for event in events if isinstance(event, Text))
+    thought = "".join(event.text for event in events if isinstance(event, Thought))
+    assert isinstance(events[-1], Done)
+    return Message("assistant", (said,), thought), events[-1]
+
+
+@pytest.mark.parametrize("wish", [{}, {"think": True, "seed": 3}, {"think": True, "seed": 3, "keep_thoughts": True}])
+def test_a_turn_costs_its_own_tokens_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: dict[str, object]
+) -> None:
+    """A conversation about a picture: all before the newest user's turn is restored, also by a process that finds it on
+    disk, and every answer is that of an engine that keeps nothing."""
+    monkeypatch.setattr("omni_agent.runtime.segments.LEAST", 4)
+    keeps = LocalEngine(folder, context=2048, device="cpu", cache=tmp_path / "kept")
+    plain = LocalEngine(folder, context=2048, device="cpu")
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8))
+    messages = [Message("user", (picture, "What is this?"))]
+    for question in ("And that?", "Since when?", ""):
+        answer, _ = turn(keeps, messages, goes_on=True, **wish)
+        assert turn(plain, messages, goes_on=True, **wish)[0] == answer
+        messages += [answer, Message("user", (question,))]
+        done = turn(keeps, messages, **wish)[1]
+        new = _after_the_last_turn_began(keeps, messages, **wish)  # type: ignore[arg-type]
+        assert done.usage.cached_tokens == done.usage.prompt_tokens - new, question
+    snapshots = keeps._loaded().generator.snapshots
+    assert snapshots is not None
+    snapshots.tiers.flush()
+    later = LocalEngine(folder, context=2048, device="cpu", cache=tmp_path / "kept")
+    answer, done = turn(later, messages, **wish)
+    assert answer == turn(plain, messages, **wish)[0]
+    new = _after_the_last_turn_began(later, messages, **wish)  # type: ignore[arg-type]
+    assert done.usage.cached_tokens == done.usage.prompt_tokens - new
+
+
+def _after_the_last_turn_began(
+    engine: LocalEngine, messages: list[Message], think: bool = False, keep_thoughts: bool = False, **_: object
+) -> int:
+    """Tokens of the last user's turn and of the answer's head, by the template's marks."""
+    tokenizer = engine._loaded().tokenizer
+    told = [{"role": "user", "content": "".join(part for part in messages[-1].parts if isinstance(part, str))}]
+    whole = tokenizer.chat(told, enable_thinking=think, truncate_history_thinking=not keep_thoughts)
+    start = tokenizer.encode("<|im_start|>")[0]
+    return len(whole) - [n for n, number in enumerate(whole) if number == start][-2]
+
+
+def test_what_is_not_to_be_kept_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    engine = LocalEngine(folder, context=2048, device="cpu", cache=tmp_path / "kept")
+    turn(engine, [Message("user", ("Why? " * 80,))], goes_on=True, keep=False)
+    snapshots = engine._loaded().generator.snapshots
+    assert snapshots is not None
+    snapshots.tiers.flush()
+    assert not list((tmp_path / "kept").glob("*.safetensors"))
