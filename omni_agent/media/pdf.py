@@ -16,6 +16,7 @@ from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
 from omni_agent.errors import MediaError, PasswordError
+from omni_agent.media.pdf_calls import Calls
 from omni_agent.media.pdf_scales import Scales, weigh_book
 from omni_agent.types import Box, Line, Picture, Word, well_formed
 
@@ -73,7 +74,7 @@ class Pdf:
             self._file: Any = pymupdf.open(path if content is None else None, stream=content, filetype=kind)
         except _failures(OSError) as error:
             raise MediaError(f"{self.shown} is damaged: no page of it can be read") from error
-        self._scales = Scales(self._file)
+        self._scales, self._calls = Scales(self._file), Calls(self._file)
         self.locked = bool(self._file.needs_pass)
         if self.locked and not self._file.authenticate(well_formed(password or "")):
             self._file.close()
@@ -147,6 +148,7 @@ class Pdf:
             page = self._file.load_page(number - 1)
             if self._file.is_pdf:
                 self._scales.weigh(page.xref, what)
+                self._calls.weigh(page.xref, what)
         return page
 
     def _true_count(self) -> int:

@@ -142,6 +142,58 @@ def test_a_picture_inside_a_form_is_looked_at_before_it_is_drawn(tmp_path: Path,
         Pdf(path).picture(1, 72)
 
 
+def drawing(path: Path, kind: bytes, *bodies: bytes, given: bytes = b"") -> Path:
+    """A page that draws the first of several forms or patterns; each is given the next by the name F, or `given`."""
+    resources = b"/Resources<</%s<<%s>>>>"
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R%s>>"
+    begin = b"/F Do" if kind == b"XObject" else b"/Pattern cs /F scn 0 0 90 90 re f"
+    about = b"/Subtype/Form" if kind == b"XObject" else b"/PatternType 1/PaintType 1/TilingType 1/XStep 50/YStep 50"
+    drawn = []
+    for number, body in enumerate(bodies, start=6):
+        own = resources % (kind, given or b"/F %d 0 R" % number) if given or number < 5 + len(bodies) else b""
+        drawn.append(b"<<%s/BBox[0 0 50 50]%s/Length %d>>stream\n%s\nendstream" % (about, own, len(body), body))
+    return raw(
+        path,
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        page % (resources % (kind, b"/F 5 0 R")),
+        b"<</Length %d>>stream\n%s\nendstream" % (len(begin), begin),
+        *drawn,
+    )
+
+
+ROUND = b"".join(b"/F%d %d 0 R" % (number, number) for number in range(5, 19))
+
+
+@pytest.mark.parametrize(
+    ("kind", "bodies", "given"),
+    [
+        (b"XObject", [b"/F Do " * 10] * 11 + [b"0 0 1 1 re f"], b""),
+        (b"XObject", [b"/#46 %\n Do " * 10] * 11 + [b"0 0 1 1 re f"], b""),
+        (b"XObject", [b"".join(b"/F%d Do " % number for number in range(5, 19))] * 14, ROUND),
+        (b"Pattern", [b"/Pattern cs /F scn " + b"0 0 90 90 re f " * 10] * 11 + [b"0 0 1 1 re f"], b""),
+    ],
+    ids=["eleven times ten", "in disguise", "in circles", "patterns"],
+)
+def test_what_draws_itself_over_and_over_is_not_drawn(
+    tmp_path: Path, kind: bytes, bodies: list[bytes], given: bytes
+) -> None:
+    """A kilobyte can ask for 10 to the power of 11 drawings, which takes MuPDF days."""
+    pdf = Pdf(drawing(tmp_path / "a.pdf", kind, *bodies, given=given))
+    for use in (lambda: pdf.text(1), lambda: pdf.picture(1, 72)):
+        with pytest.raises(MediaError, match="draws the same things over and over"):
+            use()
+
+
+@pytest.mark.parametrize("kind", [b"XObject", b"Pattern"])
+def test_forms_inside_forms_are_drawn(tmp_path: Path, kind: bytes) -> None:
+    """Also where one draws itself, which is a mistake and no harm."""
+    again = b"/F Do " if kind == b"XObject" else b"/Pattern cs /F scn 0 0 50 50 re f "
+    body = again * 3 + b"0 0 50 50 re f "
+    assert Pdf(drawing(tmp_path / "a.pdf", kind, *[body] * 3)).picture(1, 72).pixels.min() < 200
+    assert Pdf(drawing(tmp_path / "b.pdf", kind, body, given=b"/F 5 0 R")).picture(1, 72).pixels.min() < 200
+
+
 def test_a_book_that_unpacks_to_gigabytes_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.epub"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book, book.open("a.html", "w") as page:
