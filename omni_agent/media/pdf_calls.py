@@ -58,7 +58,7 @@ class Calls:
             number: [
                 (other, times)
                 for name, times in stream.named.items()
-                for other in stream.own.get(name) or anywhere.get(name, ())
+                for other in stream.own.get(name) or anywhere.get(name, frozenset())
                 if other in streams and other != number  # MuPDF does not draw a form in itself
             ]
             for number, stream in streams.items()
