@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omni_agent.tools.click import ClickResult, Pressed, click, press
     from omni_agent.tools.doctor import Diagnosis, doctor
     from omni_agent.tools.opened import Film, open
+    from omni_agent.tools.recording import Recording
     from omni_agent.tools.transcribe import TranscribeResult, transcribe
     from omni_agent.tools.watch import WatchResult, watch
 
@@ -28,6 +29,7 @@ __all__ = [
     "Documents",
     "Film",
     "Pressed",
+    "Recording",
     "TranscribeResult",
     "WatchResult",
     "__version__",
@@ -47,6 +49,7 @@ _HOME = {  # public name -> the module of tools that holds it
     "Documents": "ask",
     "Film": "opened",
     "Pressed": "click",
+    "Recording": "recording",
     "TranscribeResult": "transcribe",
     "WatchResult": "watch",
     "ask": "ask",

@@ -1,4 +1,4 @@
-"""One or more files held open for several questions: documents, or a video."""
+"""One or more files held open for several questions: documents, a video, or a recording."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from omni_agent.errors import UsageError
 from omni_agent.perception.base import Perception
 from omni_agent.settings import EngineName
 from omni_agent.tools.ask import Documents
+from omni_agent.tools.recording import Recording
 from omni_agent.tools.watch import WatchResult, watch
 from omni_agent.types import Progress, no_progress
 
@@ -42,17 +43,20 @@ def open(
     pages: str | None = None,
     password: str | None = None,
     engine: EngineName | Perception | None = None,
-) -> Documents | Film:
-    """Files to ask several questions: documents together, or one video.
+) -> Documents | Film | Recording:
+    """Files to ask several questions: documents together, one video, or one recording.
 
         with omni_agent.open("report.pdf") as doc:
             doc.ask("How many people work there?")
 
-    Raises what `ask` and `watch` raise for files that cannot be opened, UsageError for a video among other files.
+    `pages` and `password` are a document's. Raises what `ask`, `watch` and `transcribe` raise for files that cannot be
+    opened, UsageError for a video or a recording among other files.
     """
-    films = [file for file in files if (mimetypes.guess_type(str(file))[0] or "").startswith("video/")]
-    if not films:
+    kinds = [(mimetypes.guess_type(str(file))[0] or "").partition("/")[0] for file in files]
+    alone = next((file for file, kind in zip(files, kinds, strict=True) if kind in ("video", "audio")), None)
+    if alone is None:
         return Documents(files, pages=pages, password=password, engine=engine)
     if len(files) > 1:
-        raise UsageError(f"{films[0]} is a video, which is asked by itself", hint="open it alone")
-    return Film(films[0], engine=engine)
+        what = "video" if "video" in kinds else "recording"
+        raise UsageError(f"{alone} is a {what}, which is asked by itself", hint="open it alone")
+    return Film(alone, engine=engine) if "video" in kinds else Recording(alone, engine=engine)

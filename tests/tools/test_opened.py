@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import wave
 from pathlib import Path
 
 import pymupdf
@@ -13,8 +14,9 @@ from omni_agent.engines.base import Message
 from omni_agent.engines.fake import FakeEngine
 from omni_agent.errors import MediaError, UsageError
 from omni_agent.perception.model import ModelPerception
-from omni_agent.tools.opened import Film
-from omni_agent.types import Box, Line, Picture
+from omni_agent.tools.ask import Documents
+from omni_agent.tools.recording import Recording
+from omni_agent.types import Box, Heard, Line, Picture, Segment, Sound
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_many_questions_read_a_page_once(scan: Path) -> None:
 
     engine = FakeEngine(reply)
     with omni_agent.open(scan, engine=ModelPerception(engine, reader=read)) as doc:
-        assert not isinstance(doc, Film)
+        assert isinstance(doc, Documents)
         answers = [doc.ask(question) for question in ("Who keeps the light?", "Who is the keeper?")]
     assert [answer.answer for answer in answers] == ["Ada Marsh"] * 2
     assert all(answer.citations[0].verified for answer in answers)
@@ -68,6 +70,67 @@ def test_what_cannot_be_opened_says_so_at_once(tmp_path: Path, examples: Path) -
         omni_agent.open(tmp_path / "none.mp4")
     with pytest.raises(UsageError, match="asked by itself"):
         omni_agent.open(examples / "demo.mp4", examples / "report.pdf")
+    with pytest.raises(UsageError, match="is a recording, which is asked by itself"):
+        omni_agent.open(examples / "report.pdf", examples / "call.ogg")
+
+
+class Ears(ModelPerception):
+    """Hears two known sentences, and counts how often it had to."""
+
+    heard = 0
+
+    def hear(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Heard:
+        self.heard += 1
+        told = ("I will call the supplier on Tuesday.", "Maria sends the letter.")
+        return Heard(tuple(Segment(n, 10.0 * n, 10.0 * n + 4, text) for n, text in enumerate(told)), "en")
+
+
+def test_a_recording_is_heard_once_and_its_quotes_become_moments(
+    examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the full model as well, which is shown the words alone. A quote that nobody said is no moment."""
+    monkeypatch.setenv("OMNI_KEEP", "false")  # not from the cache either: it is heard once because it is held
+    quotes = [{"page": "p1", "text": "Maria sends the letter."}, {"page": "p1", "text": "Maria burns the letter."}]
+    said = json.dumps({"found": True, "answer": "Maria", "quotes": quotes, "confidence": 0.9, "reason": ""})
+    engine = FakeEngine(lambda _: said)
+    ears = Ears(engine)
+    with omni_agent.open(examples / "call.ogg", engine=ears) as call:
+        assert isinstance(call, Recording)
+        answers = [call.ask(question) for question in ("Who sends it?", "Who writes?")]
+        assert call.transcript().text == "I will call the supplier on Tuesday. Maria sends the letter."
+    assert ears.heard == 1
+    for answer in answers:
+        assert answer.found and answer.answer == "Maria" and answer.confidence == 0.9
+        assert [(moment.start, moment.end, moment.said) for moment in answer.moments] == [
+            (10.0, 14.0, "Maria sends the letter.")
+        ]
+    parts = engine.calls[0][0][-1].parts
+    assert all(isinstance(part, str) for part in parts) and "call the supplier" in str(parts)
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_a_call_is_asked_and_has_minutes(examples: Path) -> None:
+    with omni_agent.open(examples / "call.ogg", engine="lite") as call:
+        assert isinstance(call, Recording)
+        answer = call.ask("When will the supplier be called?")
+        assert answer.found and "Tuesday" in answer.answer
+        (moment,) = answer.moments
+        assert 30 < moment.start < 40 and "supplier" in moment.said and moment.frame is None
+        assert not call.ask("Who is the president of France?").found
+        assert any("supplier" in action.text for action in call.minutes().actions)
+        with pytest.raises(UsageError, match="question is empty"):
+            call.ask(" ")
+
+
+def test_silence_answers_nothing(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "silent.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(64_000))
+    with omni_agent.open(tmp_path / "silent.wav", engine="lite") as silence:
+        answer = silence.ask("Who speaks?")
+    assert not answer.found and "nobody speaks" in answer.reason
 
 
 @pytest.mark.usefixtures("shared_cache")
