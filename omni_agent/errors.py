@@ -24,6 +24,8 @@ class OmniError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(hint)  # a traceback in somebody's own program ends with the next step, too
 
 
 class UsageError(OmniError):

@@ -25,7 +25,7 @@ from omni_agent.types import timestamp, to_json
 try:
     from langchain_core.tools import BaseTool, ToolException
 except ImportError as error:
-    raise MissingExtra("langchain", "the LangChain tools") from error
+    raise MissingExtra("langchain", "LangChain support") from error
 
 Said = tuple[str, dict[str, Any]]
 """What a tool returns: the content for the model, and the artifact."""

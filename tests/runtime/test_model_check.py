@@ -19,11 +19,12 @@ from safetensors.torch import load_file, save_file
 from omni_agent.engines.base import Event, Message, Options, ToolCall
 from omni_agent.engines.fake import FakeEngine
 from omni_agent.engines.local import LocalEngine
-from omni_agent.errors import CheckpointError, EngineError, UsageError
+from omni_agent.errors import CheckpointError, EngineError, MissingExtra, UsageError
 from omni_agent.perception.lite.engine import LitePerception
 from omni_agent.runtime.assumptions import Assumption, assumptions
 from omni_agent.runtime.audio_features import mel_bank
 from omni_agent.runtime.media_config import CLIP_MEAN, CLIP_STD
+from omni_agent.runtime.template import ChatTemplate
 from omni_agent.settings import load as load_settings
 from omni_agent.tools.model_check import check
 from omni_agent.tools.model_questions import Question, Said, put, questions
@@ -170,6 +171,17 @@ def test_the_other_documented_spelling_is_told(copy: Path) -> None:
     found = row(copy, "rms_norm_eps")
     assert found.ok and found.says == "rms_norm_eps = 1e-05"
     assert contradicted(copy) == {}
+
+
+def test_without_jinja2_the_rest_is_told_and_how_to_get_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after installing the embedded engine alone, which brings the tokenizers library and no templates."""
+
+    def without(self: ChatTemplate) -> None:
+        raise MissingExtra("gpu", "the chat template")
+
+    monkeypatch.setattr(ChatTemplate, "_start", without)
+    row = next(row for row in assumptions(folder) if row.key == "template")
+    assert row.ok is None and "the chat template needs" in row.says and row.does == "pip install 'omni-agent[gpu]'"
 
 
 def test_a_folder_without_configuration_is_an_error(tmp_path: Path) -> None:
