@@ -76,8 +76,17 @@ TEXT: dict[str, Any] = {
     "eos_token_id": 2,
     "pad_token_id": 0,
 }
-VISION = {"width": 32, "layers": 2, "heads": 2, "mlp": 64, "table": 8, "prefix": 10, "patch": 16}
-SOUND = {"hidden_size": 16, "layers": 2, "ff": 32, "channels": 4, "mels": 128, "kernel": 9, "heads": 2}
+VISION = {"width": 32, "layers": 2, "heads": 2, "mlp": 64, "table": 8, "prefix": 10, "patch": 16, "projector": 48}
+SOUND = {
+    "hidden_size": 16,
+    "layers": 2,
+    "ff": 32,
+    "channels": 4,
+    "mels": 128,
+    "kernel": 9,
+    "heads": 2,
+    "projector": 32,
+}
 
 # Our own wording of the documented switches: a system block that is always there and names the tools, thinking on by
 # default, old thinking dropped, tool results in a user's turn, media as their placeholders where content is a list.
@@ -152,7 +161,7 @@ def config(**text: Any) -> dict[str, Any]:
         "vision_config": vision_config(),
         "sound_config": sound_config(),
         "vit_hidden_size": VISION["width"],
-        "projector_hidden_size": 48,
+        "projector_hidden_size": VISION["projector"],
         "force_image_size": 64,
         "downsample_ratio": 0.5,
         "patch_size": 16,
@@ -198,7 +207,7 @@ def sound_config() -> dict[str, Any]:
         "subsampling_conv_kernel_size": 3,
         "subsampling_conv_stride": 2,
         "num_mel_bins": SOUND["mels"],
-        "projection_hidden_size": 32,
+        "projection_hidden_size": SOUND["projector"],
         "projection_bias": False,
         "sampling_rate": 16_000,
         "convolution_bias": False,
@@ -246,9 +255,11 @@ def text_shapes(c: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "language_model.lm_head.weight", (c["vocab_size"], hidden)
 
 
-def media_shapes(c: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def media_shapes(
+    c: dict[str, Any], v: dict[str, int] = VISION, s: dict[str, int] = SOUND
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor of the towers and projectors under its released name."""
-    hidden, v, s = c["hidden_size"], VISION, SOUND
+    hidden = c["hidden_size"]
     vision = "vision_model.radio_model."
     yield vision + "input_conditioner.norm_mean", (3, 1, 1)
     yield vision + "input_conditioner.norm_std", (3, 1, 1)
@@ -270,12 +281,12 @@ def media_shapes(c: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield f"{vision}model.blocks.{block}.{name}.weight", (v["width"],)
             yield f"{vision}model.blocks.{block}.{name}.bias", (v["width"],)
     yield "mlp1.0.weight", (4 * v["width"],)
-    yield "mlp1.1.weight", (48, 4 * v["width"])
-    yield "mlp1.3.weight", (hidden, 48)
+    yield "mlp1.1.weight", (v["projector"], 4 * v["width"])
+    yield "mlp1.3.weight", (hidden, v["projector"])
     yield from _sound_shapes(s)
     yield "sound_projection.norm.weight", (s["hidden_size"],)
-    yield "sound_projection.linear1.weight", (32, s["hidden_size"])
-    yield "sound_projection.linear2.weight", (hidden, 32)
+    yield "sound_projection.linear1.weight", (s["projector"], s["hidden_size"])
+    yield "sound_projection.linear2.weight", (hidden, s["projector"])
 
 
 def _sound_shapes(s: dict[str, int]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -335,10 +346,17 @@ def random_tensor(name: str, shape: tuple[int, ...], generator: torch.Generator)
     return 0.1 * value
 
 
-def tensors(raw: dict[str, Any], dtype: torch.dtype = torch.float32, seed: int = 0) -> dict[str, torch.Tensor]:
-    """All tensors of a tiny checkpoint."""
+def tensors(
+    raw: dict[str, Any],
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+    *,
+    vision: dict[str, int] = VISION,
+    sound: dict[str, int] = SOUND,
+) -> dict[str, torch.Tensor]:
+    """All tensors of a tiny checkpoint; `vision` and `sound` are the towers' sizes."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = [*text_shapes(raw["llm_config"]), *media_shapes(raw["llm_config"])]
+    shapes = [*text_shapes(raw["llm_config"]), *media_shapes(raw["llm_config"], vision, sound)]
     made = {name: random_tensor(name, shape, generator) for name, shape in shapes}
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in made.items()}
 
@@ -365,11 +383,13 @@ def write(
     shards: int = 3,
     seed: int = 0,
     raw: dict[str, Any] | None = None,
+    vision: dict[str, int] = VISION,
+    sound: dict[str, int] = SOUND,
 ) -> Path:
     """Write a whole tiny checkpoint into `folder` and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     raw = raw or config()
-    made = tensors(raw, dtype, seed)
+    made = tensors(raw, dtype, seed, vision=vision, sound=sound)
     names = list(made)
     index: dict[str, str] = {}
     for number in range(shards):
