@@ -22,15 +22,21 @@ ONE_A_LINE = "a text file in UTF-8, one question a line"
 
 def questions_of(file: str) -> list[str]:
     """The lines of a text file, or of standard input for "-"; empty ones are left out."""
+    from omni_agent.media.files import checked
+
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        text = _piped() if file == "-" else checked(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, OmniError) as error:
+        why = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise UsageError(f"the questions in {file} cannot be read: {why}", hint=ONE_A_LINE) from error
     questions = [line.strip() for line in text.splitlines() if line.strip()]
     if not questions:
         raise UsageError(f"there is no question in {file}", hint=ONE_A_LINE)
     return questions
+
+
+def _piped() -> str:
+    return "" if sys.stdin is None else sys.stdin.read()
 
 
 class Asking:

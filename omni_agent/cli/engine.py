@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from omni_agent.cli.output import emit, emit_json, note
+from omni_agent.cli.output import emit, emit_json, note, on_terminal
 from omni_agent.errors import OmniError, UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def agreed(settings: Settings, quiet: bool = False) -> Settings:
         return settings
     answer = "always" if _runs(settings) else _remembered()
     if answer is None:
-        answer = _asked(settings) if sys.stdin.isatty() and sys.stderr.isatty() and not quiet else "never"
+        answer = _asked(settings) if on_terminal() and not quiet else "never"
     return settings.model_copy(update={"resident": answer})
 
 

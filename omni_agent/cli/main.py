@@ -93,10 +93,13 @@ def main() -> NoReturn:
 
 
 def _open_streams() -> None:
-    """A standard stream that the caller closed goes nowhere: no file that is opened later may get its number."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    """A standard stream that the caller closed leads nowhere: no file that is opened later may get its number. What is
+    to read from one that is closed stays None, which says that nothing is piped in."""
+    for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if name != "stdin":
+                setattr(sys, name, os.fdopen(nowhere, "w"))
 
 
 def _show(error: typer.TyperException) -> None:

@@ -58,6 +58,8 @@ def checked(name: str | Path, shown: str | None = None) -> Path:
             raise UsageError(f"{shown}: no such file", hint="check the name, or quote it if it has spaces")
         if path.is_dir():
             raise UsageError(f"{shown} is a folder, not a file", hint=f"name the files in it: {shown.rstrip('/')}/*")
+        if not path.is_file() and not path.is_fifo():  # /dev/zero has no end
+            raise UsageError(f"{shown} is a device or a socket, not a file")
         if not os.access(path, os.R_OK):
             raise MediaError(f"{shown} may not be read", hint="check its permissions")
         if path.is_file() and path.stat().st_size == 0:

@@ -142,6 +142,7 @@ def test_questions_that_cannot_be_asked(examples: Path, tmp_path: Path) -> None:
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
     report = examples / "report.pdf"
     one_sentence(omni(report, "--questions", "gone.txt", cwd=tmp_path), 2, "gone.txt cannot be read")
+    one_sentence(omni(report, "--questions", "/dev/zero", cwd=tmp_path), 2, "/dev/zero cannot be read")
     one_sentence(omni(report, "--questions", "blank.txt", cwd=tmp_path), 2, "no question in blank.txt")
     one_sentence(omni(report, "--questions", "binary.txt", cwd=tmp_path), 2, "not text in UTF-8")
     one_sentence(omni("-", "--questions", "-", cwd=tmp_path), 2, "no question in -")

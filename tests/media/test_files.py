@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +31,15 @@ def test_a_pipe_is_read_once_and_kept(tmp_path: Path) -> None:
 def test_what_is_no_file_name_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError):
         files.checked(name)
+
+
+def test_a_device_or_a_socket_is_not_read(tmp_path: Path) -> None:
+    """/dev/zero would fill the disk before anything is said."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "talk"))
+        for name in ("/dev/zero", "/dev/null", str(tmp_path / "talk")):
+            with pytest.raises(UsageError, match="is a device or a socket"), files.opened(name):
+                pass
 
 
 def test_a_closed_standard_input_is_a_sentence() -> None:
