@@ -158,12 +158,16 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, nargs="*", default=[1024, 4096, 16_384, 65_536])
     parser.add_argument("--plain", action="store_true", help="also the step without our kernels")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--peer", type=Path, metavar="SITE", help="also vLLM 0.26, installed in the folder SITE")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "decode.json")
     options = parser.parse_args()
+    result: dict[str, Any] = machine()
+    if options.peer:
+        result["peer"] = peer(options.peer)
     began = time.perf_counter()
     with torch.inference_mode():
         model = random_model()
-        result: dict[str, Any] = {**machine(), "init_s": round(time.perf_counter() - began, 1)}
+        result |= {"init_s": round(time.perf_counter() - began, 1)}
         for context in options.contexts:
             report(result, model, f"decode_b1_{context // 1024}k", decode(model, 1, context), 6.0, context)
         if options.contexts:
@@ -183,6 +187,21 @@ def main() -> None:
             result |= profiles(model)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def peer(site: Path) -> dict[str, Any]:
+    """vLLM's figures for the same, on the same card, from a process that is gone when ours begins."""
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.peer_vllm.speed"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    print("vLLM", figures, flush=True)
+    return figures
 
 
 def profiles(model: LanguageModel) -> dict[str, Any]:
