@@ -35,7 +35,7 @@ MAY_KNOW = {  # library -> the rooms or modules that may name it
     "triton": ("runtime", "engines.local"),
     "transformers": ("runtime", "engines.local"),
     "mamba_ssm": ("runtime",),
-    "pymupdf": ("media.pdf", "media.pdf_scales", "media.pdf_calls"),
+    "pymupdf": ("media.pdf", "media.pdf_scales", "media.pdf_calls", "media.pdf_text"),
     "fitz": (),
     "mss": ("media.screen",),
     "pyautogui": ("media.hands",),

@@ -207,6 +207,17 @@ def test_a_book_that_unpacks_to_gigabytes_is_not_opened(tmp_path: Path) -> None:
         Pdf(path, kind="epub")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_long_text_is_read_whole_and_in_order(tmp_path: Path, encoding: str) -> None:
+    """It is laid out in pieces, since MuPDF goes through all of a text for each of its pages."""
+    path = tmp_path / "log.txt"
+    path.write_text("".join(f"entry {n} von Müller{chr(10) * (1 + n % 2)}" for n in range(8000)), encoding=encoding)
+    pdf = Pdf(path, kind="txt")
+    words = [word.text for n in range(1, pdf.pages + 1) for line in pdf.text(n).lines for word in line.words]
+    assert [int(word) for word in words if word.isdigit()] == list(range(8000))
+    assert words[-1] == "Müller" and words.count("Müller") == 8000
+
+
 def test_threads_read_at_once_what_they_read_alone(examples: Path) -> None:
     def work(name: str) -> tuple[int, int]:
         pdf = Pdf(examples / name)

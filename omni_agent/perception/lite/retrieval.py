@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
 
 PASSAGE_WORDS = 90
+EMBEDDED = 1500  # passages whose meaning is compared: about 300 pages; of longer documents those with most of the terms
 PASSAGES = 12  # that are looked at sentence by sentence
 BY_TERMS = 12  # units looked at for their terms alone
 TERM_WEIGHT = 0.45
@@ -63,13 +64,15 @@ def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress
     held = [frozenset().union(*(words[i] | context[i] for i in group)) for group in groups]
     rarity = _rarity(question, held)
     asked = embedder.embed([question.text])[0]
-    scores = []
-    for start in range(0, len(groups), 64):
-        progress("searching", start, len(groups))
-        part = range(start, min(start + 64, len(groups)))
+    shares = [_share(rarity, stems) for stems in held]
+    read = sorted(sorted(range(len(groups)), key=lambda g: -shares[g])[:EMBEDDED])
+    scores: dict[int, float] = {}
+    for start in range(0, len(read), 64):
+        progress("searching", start, len(read))
+        part = read[start : start + 64]
         cosines = (embedder.embed([_joined([found[i] for i in groups[g]]) for g in part]) @ asked).tolist()
-        scores += [cosine + TERM_WEIGHT * _share(rarity, held[g]) for g, cosine in zip(part, cosines, strict=True)]
-    best = sorted(range(len(groups)), key=lambda g: -scores[g])[:PASSAGES]
+        scores |= {g: cosine + TERM_WEIGHT * shares[g] for g, cosine in zip(part, cosines, strict=True)}
+    best = sorted(scores, key=lambda g: -scores[g])[:PASSAGES]
     by_terms = sorted(range(len(found)), key=lambda i: -_near(rarity, words[i], context[i]))[:BY_TERMS]
     indices = sorted({i for g in best for i in groups[g]} | set(by_terms))
     vectors = embedder.embed([_with_context(found[i]) for i in indices])
@@ -79,7 +82,7 @@ def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress
         around = context[i].union(*(words[j] for j in beside))
         before = found[i - 1].text if i - 1 in beside and not found[i - 1].heading else ""
         hits.append(Hit(i, found[i], cosine, _near(rarity, words[i], around), words[i] | around, before))
-    progress("searching", len(groups), len(groups))
+    progress("searching", len(read), len(read))
     return Found(tuple(sorted(hits, key=lambda hit: -hit.score)), rarity)
 
 
