@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +121,21 @@ def test_every_room_is_packaged() -> None:
         if "__init__.py" in files
     }
     assert found == listed
+
+
+BROUGHT = {"PIL": "pillow", "cv2": "rapidocr", "tqdm": "huggingface-hub", "triton": "torch"}
+"""Import names that are no distribution's name: the dependency of ours that brings each."""
+
+
+def test_what_is_imported_is_a_dependency() -> None:
+    """What another package happens to bring today is gone with its next version, on a user's machine first."""
+    project = SOURCE.parent / "pyproject.toml"
+    if not project.is_file():
+        return  # an installed wheel: the checkout is where this is decided
+    stated = tomllib.loads(project.read_text())["project"]
+    extras = {name: lines for name, lines in stated["optional-dependencies"].items() if name not in ("test", "lint")}
+    lines = [*stated["dependencies"], *(line for extra in extras.values() for line in extra)]
+    named = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in lines}
+    for module, path in modules():
+        for top in {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"omni_agent"}:
+            assert BROUGHT.get(top, top.replace("_", "-")) in named, f"{module} imports {top}"

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omni_agent.engines.local import REPOSITORY
 from omni_agent.errors import CheckpointError, MissingExtra, OmniError, Unavailable, UsageError
+from omni_agent.media.hub import network_errors
 from omni_agent.settings import load
-from omni_agent.tools.model_shard import Shard, fetch, here, network_errors
+from omni_agent.tools.model_shard import Shard, fetch, here
 from omni_agent.types import Progress, no_progress
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from omni_agent.errors import CheckpointError
+from omni_agent.media.hub import network_errors
 
 TRIES = 5  # in a row without a byte
 _PIECE = 1 << 22
@@ -122,10 +123,3 @@ def _timeout() -> float:
     from huggingface_hub import constants
 
     return float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-
-
-def network_errors() -> tuple[type[Exception], ...]:
-    """The errors of the HTTP library below the hub's, which changed its name between versions."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return tuple(base for base in HfHubHTTPError.__mro__ if base.__module__.startswith(("httpx", "requests")))

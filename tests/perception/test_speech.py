@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -160,6 +163,19 @@ def test_offline_by_the_hubs_own_variable(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingExtra):
         whisper.find(None, offline=False, cache=tmp_path)
+
+
+def test_a_hub_that_does_not_answer_is_a_sentence(examples: Path, tmp_path: Path) -> None:
+    """No packaged weights, as where their place cannot be written, and no network: no fault, and what to do."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "OMNI_"))}
+    environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "OMNI_CACHE_DIR": "/proc/nowhere"}
+    speech = str(examples / "speech.flac")
+    done = subprocess.run(
+        [sys.executable, "-m", "omni_agent", "transcribe", "--engine", "lite", speech],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 5 and "could not be put into" in done.stderr, done.stderr
+    assert "and the hub could not be reached" in done.stderr and "OMNI_CACHE_DIR" in done.stderr
 
 
 def test_half_a_joined_file_is_joined_again(listener: Listener, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from omni_agent.errors import Unavailable
+from omni_agent.media.hub import network_errors
 from omni_agent.perception.lite.weights import carried
 
 HUB_NAME = "Systran/faster-whisper-base"
@@ -110,10 +111,9 @@ def _join(parts: list[Path], target: Path) -> None:
 
 def _from_hub(missing: Unavailable) -> Path:
     from faster_whisper import download_model
-    from httpx import HTTPError
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    failures: tuple[type[Exception], ...] = (OSError, *network_errors())
     try:
         return Path(download_model("base"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError) as error:
+    except failures as error:
         raise Unavailable(f"{missing}, and the hub could not be reached", hint=missing.hint) from error
