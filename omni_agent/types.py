@@ -134,8 +134,9 @@ class Page(Protocol):
         ...
 
     @property
-    def private(self) -> bool:
-        """Whether nothing made of this page may be kept: a password locks its file."""
+    def key(self) -> str | None:
+        """What the page is known by wherever something made of it is kept, the same for the same content; None: nothing
+        of it may be kept."""
         ...
 
     def lines(self) -> tuple[Line, ...]:

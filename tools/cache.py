@@ -83,9 +83,14 @@ def nothing_kept() -> Iterator[None]:
         _off.reset(token)
 
 
+def keeping() -> bool:
+    """Whether anything is kept at all."""
+    return not _off.get() and load().keep
+
+
 def get(kind: str, *key: object) -> Any:
     """What was kept under this key, or None. A damaged entry counts as none."""
-    if _off.get() or not load().keep:
+    if not keeping():
         return None
     try:
         return json.loads(_path(kind, key).read_text(encoding="utf-8"))
@@ -95,7 +100,7 @@ def get(kind: str, *key: object) -> Any:
 
 def put(kind: str, *key: object, value: Any) -> None:
     """Keep a JSON value. A cache that cannot be written is no error: the work is only done again next time."""
-    if _off.get() or not load().keep:
+    if not keeping():
         return
     try:
         load().cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # what was read may be private

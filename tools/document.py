@@ -58,7 +58,7 @@ def open_document(
         path = stack.enter_context(opened(file))
         shown = "standard input" if name == "-" else name
         kind = _kind(path, shown)
-        keep = cache.fingerprint(path)
+        keep = f"{cache.fingerprint(path)}{'' if kind in ('pdf', 'picture') else kind}" if cache.keeping() else None
         if kind == "picture":
             frames = image.count(path, shown)
             chosen = page_numbers(pages, frames, shown)
@@ -158,8 +158,8 @@ class _Remembered(ABC):
     _reading: threading.Lock = field(default_factory=threading.Lock, init=False)  # once, whoever else asks meanwhile
 
     @property
-    def private(self) -> bool:
-        return self.fingerprint is None
+    def key(self) -> str | None:
+        return None if self.fingerprint is None else f"{self.fingerprint} {self.number} {self.perception.name}"
 
     def lines(self) -> tuple[Line, ...]:
         with self._reading:

@@ -7,6 +7,7 @@ is to be heard beside speech, no answer rests on.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -114,7 +115,10 @@ class Spoken:
     file: str
     number: int
     segments: Sequence[Segment]
-    private: bool = False
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256("\n".join(segment.text for segment in self.segments).encode()).hexdigest()
 
     def lines(self) -> tuple[Line, ...]:
         rows = len(self.segments)

@@ -27,7 +27,7 @@ from omni_agent.types import Box, Line, Picture, Segment, Sound
 class BlankPage:
     file: str = "report.pdf"
     number: int = 7
-    private: bool = False
+    key: str | None = "page"
 
     def lines(self) -> tuple[Line, ...]:
         return ()
@@ -149,7 +149,7 @@ class TextPage:
     text: str
     number: int = 1
     file: str = "long.pdf"
-    private: bool = False
+    key: str | None = "page"
 
     def lines(self) -> tuple[Line, ...]:
         return tuple(Line(line, Box(0, 0, 1, 0.1)) for line in self.text.splitlines())

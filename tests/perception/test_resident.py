@@ -23,6 +23,7 @@ from omni_agent import errors
 from omni_agent.perception.audience import Audience, audience
 from omni_agent.perception.resident import address, start
 from omni_agent.perception.resident.client import ResidentPerception
+from omni_agent.perception.resident.lines import Lines
 from omni_agent.perception.resident.values import Nonsense, packed, unpacked
 from omni_agent.perception.resident.wire import HEAD, MAX_JSON, Wire
 from omni_agent.settings import Settings, load
@@ -98,10 +99,8 @@ def probe(own_folders: None) -> Iterator[Probe]:
 class Sheet:
     """A page of a few lines; `asks` is called when it is read."""
 
-    private = False
-
-    def __init__(self, number: int, asks: Callable[[], tuple[Line, ...]] | None = None) -> None:
-        self.file, self.number, self._asks = "a.pdf", number, asks
+    def __init__(self, number: int, asks: Callable[[], tuple[Line, ...]] | None = None, key: str | None = None) -> None:
+        self.file, self.number, self._asks, self.key = "a.pdf", number, asks, key
 
     def lines(self) -> tuple[Line, ...]:
         return self._asks() if self._asks else (Line(f"line {self.number}", Box(0, 0, 1, 1)),)
@@ -393,6 +392,41 @@ def test_whoever_waits_hears_that_he_does(probe: Probe) -> None:
     assert probe.client().answer("now", [], progress=lambda what, *_: told.append(what)).text == "now"
     assert told == ["waiting for the engine's other work"]
     assert busy.wait(60) == 0
+
+
+def test_a_page_is_read_once_for_all_questions_and_clients_where_it_may_be_kept(probe: Probe) -> None:
+    """Known by its key alone; one without a key, and one on which nothing was read, are asked for every time."""
+    reads: list[str] = []
+
+    def page(name: str, key: str | None, *texts: str) -> Sheet:
+        def lines() -> tuple[Line, ...]:
+            reads.append(name)
+            return tuple(Line(text, Box(0, 0, 1, 1)) for text in texts)
+
+        return Sheet(1, lines, key)
+
+    for _ in range(2):
+        pages = [
+            page("kept", "k1", "one"),
+            page("other", "k2", "two"),
+            page("secret", None, "three"),
+            page("torn", "k3"),
+        ]
+        assert probe.client().answer("lines", pages).text == "a.pdf:1:one|a.pdf:1:two|a.pdf:1:three"
+    assert reads == ["kept", "other", "secret", "torn", "secret", "torn"]
+
+
+def test_only_so_many_pages_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omni_agent.perception.resident.lines.MOST_WORDS", 30)
+    kept, reads = Lines(), []
+
+    def read(name: str) -> tuple[Line, ...]:
+        reads.append(name)
+        return tuple(Line(name, Box(0, 0, 1, 1)) for _ in range(10))  # a line counts as a word
+
+    for name in ("a", "b", "c", "a", "d", "a", "b"):  # d drives out b, which was not asked for longest
+        assert kept.of(name, lambda name=name: read(name))[0].text == name  # type: ignore[misc]
+    assert reads == ["a", "b", "c", "d", "b"]
 
 
 def test_reading_pages_for_one_client_does_not_hold_up_another(probe: Probe) -> None:

@@ -18,7 +18,7 @@ class Sheet:
     score: float = 1.0
     file: str = "a.pdf"
     number: int = 1
-    private: bool = False
+    key: str | None = "page"
 
     def lines(self) -> tuple[Line, ...]:
         made = []

@@ -77,8 +77,8 @@ class Shown:
 
 
 def answer(question: str, pages: Sequence[Page], asker: Asker, progress: Progress) -> Reply:
-    """Answer from these pages alone, in as many passes as their number needs; where one is private, keeping nothing."""
-    if any(page.private for page in pages):
+    """Answer from these pages alone, in as many passes as their number needs; where one has no key, keeping nothing."""
+    if any(page.key is None for page in pages):
         asker = replace(asker, options=replace(asker.options, keep=False))
     space = asker.room - room.of_text(prompt("ask", question=question))
     sheets = []

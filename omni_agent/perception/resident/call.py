@@ -41,7 +41,7 @@ class Call:
         if isinstance(value, list):
             return [self._shown(item) for item in value]
         if hasattr(value, "lines") and hasattr(value, "picture"):
-            return self._kept("page", value, value.file, value.number, value.private)
+            return self._kept("page", value, value.file, value.number, value.key)
         if hasattr(value, "frames"):
             return self._kept("clip", value, value.duration)
         if hasattr(value, "get") and hasattr(value, "__setitem__"):

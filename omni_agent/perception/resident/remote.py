@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from omni_agent.perception.resident.lines import Lines
 from omni_agent.perception.resident.values import Nonsense, Ref
 from omni_agent.perception.resident.wire import Gone
 from omni_agent.types import Clip, Frame, Line, Memory, Page, Picture, Sound
@@ -15,16 +16,17 @@ Ask = Callable[..., Any]
 
 
 class RemotePage:
-    """A page that the client reads."""
+    """A page that the client reads, unless another client has read it before."""
 
-    def __init__(self, number: int, facts: tuple[Any, ...], ask: Ask) -> None:
-        self._object, self._ask = number, ask
-        self.file, self.number, self.private = str(facts[0]), int(facts[1]), bool(facts[2])
+    def __init__(self, number: int, facts: tuple[Any, ...], ask: Ask, kept: Lines) -> None:
+        self._object, self._ask, self._kept = number, ask, kept
+        self.file, self.number = str(facts[0]), int(facts[1])
+        self.key = None if facts[2] is None else str(facts[2])
         self._lines: tuple[Line, ...] | None = None
 
     def lines(self) -> tuple[Line, ...]:
         if self._lines is None:
-            self._lines = self._ask(self._object, "lines")
+            self._lines = self._kept.of(self.key, lambda: self._ask(self._object, "lines"))
         return self._lines
 
     def printed(self) -> tuple[Line, ...]:
@@ -86,11 +88,11 @@ class RemoteListener:
         self._tell(self._object, "call", *values)
 
 
-def _stand_in(ref: Ref, ask: Ask, tell: Ask) -> Page | Clip | Memory | Callable[..., None]:
+def _stand_in(ref: Ref, ask: Ask, tell: Ask, kept: Lines) -> Page | Clip | Memory | Callable[..., None]:
     """What a reference stands for; that it has all that the seam promises is the type checker's work."""
     match ref.kind:
         case "page":
-            return RemotePage(ref.number, ref.facts, ask)
+            return RemotePage(ref.number, ref.facts, ask, kept)
         case "clip":
             return RemoteClip(ref.number, ref.facts, ask, tell)
         case "memory":
@@ -100,10 +102,10 @@ def _stand_in(ref: Ref, ask: Ask, tell: Ask) -> Page | Clip | Memory | Callable[
     raise Nonsense(f"no kind of object: {ref.kind[:20]!r}")
 
 
-def stand_ins(value: Any, ask: Ask, tell: Ask) -> Any:
+def stand_ins(value: Any, ask: Ask, tell: Ask, kept: Lines) -> Any:
     """The value with every `Ref` in it, or in lists and tuples in it, replaced by its stand-in."""
     if isinstance(value, Ref):
-        return _stand_in(value, ask, tell)
+        return _stand_in(value, ask, tell, kept)
     if isinstance(value, list | tuple):
-        return type(value)(stand_ins(item, ask, tell) for item in value)
+        return type(value)(stand_ins(item, ask, tell, kept) for item in value)
     return value

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +27,7 @@ from omni_agent.engines.local import LocalEngine
 from omni_agent.errors import OmniError
 from omni_agent.perception.base import Perception
 from omni_agent.perception.resident.address import peer
+from omni_agent.perception.resident.lines import Lines
 from omni_agent.perception.resident.session import GREETING_S, Session
 from omni_agent.perception.resident.turns import Turns
 from omni_agent.perception.resident.values import Nonsense, error_packed
@@ -55,7 +57,7 @@ class Server:
     ) -> None:
         self.path, self.fingerprint, self.engine = path, fingerprint, engine
         self.perceive, self.idle_s, self.shares = perceive, idle_s, shares
-        self.turns = Turns(at_once)
+        self.turns, self.lines = Turns(at_once), Lines()
         self._lock = threading.Lock()
         self._open = 0
         self._leaving = False
@@ -132,7 +134,8 @@ class Server:
             self._open += 1
         try:
             wire.send("welcome", os.getpid())
-            Session(wire, client, self.turns, lambda: self.perceive(settings), shares=self.shares).run()
+            perceive = partial(self.perceive, settings)
+            Session(wire, client, self.turns, self.lines, perceive, shares=self.shares).run()
         finally:
             with self._lock:
                 self._open -= 1

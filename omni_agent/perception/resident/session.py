@@ -11,6 +11,7 @@ from omni_agent.errors import EngineError, OmniError
 from omni_agent.perception.audience import Audience, audience
 from omni_agent.perception.base import Perception
 from omni_agent.perception.resident.address import log_path
+from omni_agent.perception.resident.lines import Lines
 from omni_agent.perception.resident.remote import stand_ins
 from omni_agent.perception.resident.turns import Turns
 from omni_agent.perception.resident.values import Nonsense
@@ -23,13 +24,14 @@ log = logging.getLogger("omni.resident")
 
 
 class Session:
-    """One connection of a client's. `perceive` gives what answers it; `shares`: the turn is given up while the client
-    is asked for something."""
+    """One connection of a client's. `perceive` gives what answers it, `lines` are those of all clients' pages. With
+    `shares` the turn is given up while the client is asked for something."""
 
     def __init__(
-        self, wire: Wire, client: int, turns: Turns, perceive: Callable[[], Perception], *, shares: bool
+        self, wire: Wire, client: int, turns: Turns, lines: Lines, perceive: Callable[[], Perception], *, shares: bool
     ) -> None:
-        self._wire, self._client, self._turns, self._perceive, self._shares = wire, client, turns, perceive, shares
+        self._wire, self._client, self._turns, self._lines = wire, client, turns, lines
+        self._perceive, self._shares = perceive, shares
         self._talk = Talk(wire, self._serve)
         self._holds = False  # the turn
 
@@ -46,8 +48,8 @@ class Session:
         if len(request) != 3 or request[0] not in VERBS or not isinstance(request[2], dict):
             raise Nonsense(f"no request: {str(request)[:40]}")
         verb, arguments, named = request
-        arguments = stand_ins(arguments, self._ask, self._talk.tell)
-        named = {key: stand_ins(value, self._ask, self._talk.tell) for key, value in named.items()}
+        arguments = self._stand_ins(arguments)
+        named = {key: self._stand_ins(value) for key, value in named.items()}
         audience.set(Audience(*named.pop("audience", ())))  # of this thread alone
         if self._holds:  # asked from within another request of this client's
             return self._run(verb, arguments, named)
@@ -57,6 +59,9 @@ class Session:
             return self._run(verb, arguments, named)
         finally:
             self._give()
+
+    def _stand_ins(self, value: Any) -> Any:
+        return stand_ins(value, self._ask, self._talk.tell, self._lines)
 
     def _run(self, verb: str, arguments: list[Any], named: dict[str, Any]) -> Any:
         still_wanted.set(self._wire.still_there)  # of this thread alone
