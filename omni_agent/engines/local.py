@@ -80,6 +80,7 @@ class LocalEngine:
             tools=options.tools,
             evs_rate=options.evs,
             keep=options.keep,
+            goes_on=options.goes_on and options.keep,
         )
 
     def _reply(self, chat: Chat, prepared: Prepared, options: Options, clock: Clock) -> Iterator[Event]:

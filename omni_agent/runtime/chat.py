@@ -121,9 +121,10 @@ class Chat:
         tools: Sequence[dict[str, Any]] = (),
         evs_rate: float = 0.0,
         keep: bool = True,
+        goes_on: bool = False,
     ) -> Prepared:
         """The prompt of a conversation, its media encoded, with room for `max_tokens` of answer. `keep` False: what was
-        encoded is neither kept nor looked for."""
+        encoded is neither kept nor looked for. `goes_on`: it can be given to `follow` after its answer."""
         return self.composer.prepare(
             turns,
             room=self.context - max_tokens,
@@ -132,6 +133,7 @@ class Chat:
             tools=tools,
             evs_rate=evs_rate,
             keep=keep,
+            goes_on=goes_on,
         )
 
     def reply(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -44,13 +44,14 @@ class Turn:
 class Prepared:
     """A prompt ready for the model. `thinking`: it ends inside an open think block; `saving` is that of its videos.
 
-    `turns` are those that it was made of, their media encoded, and `switches` what the template was told."""
+    Of a conversation that goes on, `turns` are those that it was made of, their media encoded, and `switches` what the
+    template was told."""
 
     prompt: Prompt
     thinking: bool
     saving: Saving
-    turns: tuple[Turn, ...]
-    switches: dict[str, Any]
+    turns: tuple[Turn, ...] = ()
+    switches: dict[str, Any] = field(default_factory=dict)
 
 
 class Composer:
@@ -69,9 +70,10 @@ class Composer:
         tools: Sequence[dict[str, Any]] = (),
         evs_rate: float = 0.0,
         keep: bool = True,
+        goes_on: bool = False,
     ) -> Prepared:
         """The prompt for `turns`, ready for the assistant's next. Pictures share what `room` tokens leave beside text,
-        sound and video; whether all of it fits is the generator's to say.
+        sound and video; whether all of it fits is the generator's to say. `goes_on`: it can be `followed`.
 
         Raises EngineError for media that this checkpoint cannot read or the device has no memory for, CheckpointError
         where the template fails.
@@ -84,12 +86,15 @@ class Composer:
         room -= len(self.tokenizer.encode(rendered))
         pieces, saving = self._encoded(parts, room, evs_rate, keep)
         prompt = self._assembled(rendered, pieces)
+        prepared = Prepared(prompt, self._ends_thinking(rendered), saving)
+        if not goes_on:  # else the vectors of its media are held twice: in the prompt, and for the next one
+            return prepared
         encoded = {id(part): piece for part, piece in zip(parts, pieces, strict=True) if not isinstance(part, str)}
         media = tuple(
             replace(turn, parts=tuple(encoded.get(id(part), part) for part in turn.parts))  # type: ignore[misc]
             for turn in turns
         )
-        return Prepared(prompt, self._ends_thinking(rendered), saving, media, switches)
+        return replace(prepared, turns=media, switches=switches)
 
     def followed(self, prepared: Prepared, answer: Turn) -> Prompt:
         """The conversation with its answer and an empty next turn of the user's: as far as that, the prompt of whatever

@@ -6,9 +6,13 @@ import base64
 import io
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +46,76 @@ def text(events: list[Event]) -> str:
 
 def thought(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Thought))
+
+
+# --- many questions ---------------------------------------------------------------------------------------------------
+
+
+def scripted(chat: Any, crowd: dict[str, int], lock: threading.Lock, slow: float = 0.1) -> Callable[[Any], Any]:
+    """Answers "Number n?" with n after a while, counting how many wait at a time."""
+
+    def script(request: Any) -> Any:
+        asked = re.findall(r"Number (\d+)", json.dumps(request["messages"]))[-1]
+        with lock:
+            crowd["inside"] = crowd.get("inside", 0) + 1
+            crowd["most"] = max(crowd.get("most", 0), crowd["inside"])
+        time.sleep(slow)
+        with lock:
+            crowd["inside"] -= 1
+        if asked == "3":
+            return chat.failed(500, {"error": {"message": "no memory"}})
+        reply = {"found": True, "answer": f"It is {asked}.", "quotes": [], "confidence": 1, "reason": ""}
+        return chat.said(json.dumps(reply))
+
+    return script
+
+
+def omni(folder: Any, server: Any, *arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMNI_BASE_URL": server.url, "OMNI_MODEL": "omni", "OMNI_API_KEY": KEY}
+    command = [sys.executable, "-m", "omni_agent", "ask", *arguments, "--engine", "server"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_file_of_questions_goes_out_four_at_a_time_and_comes_back_in_order(
+    serve: Any, chat: Any, tmp_path: Any
+) -> None:
+    crowd: dict[str, int] = {}
+    server = serve(scripted(chat, crowd, threading.Lock()))
+    (tmp_path / "a.txt").write_text("The keeper of the light is Ada Marsh.")
+    (tmp_path / "asked.txt").write_text("\n".join(f"Number {n}?" for n in range(12)))
+    running = omni(tmp_path, server, "a.txt", "--questions", "asked.txt")
+    out, err = running.communicate(timeout=200)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert running.returncode == 4, err
+    assert [line["question"] for line in lines] == [f"Number {n}?" for n in range(12)]
+    assert [line["answer"] for line in lines] == [f"It is {n}." if n != 3 else "" for n in range(12)]
+    assert "no memory" in lines[3]["error"] and KEY not in out + err
+    assert 2 <= crowd["most"] <= 4
+
+
+def test_ctrl_c_ends_a_batch_at_once(serve: Any, chat: Any, tmp_path: Any) -> None:
+    """What was answered stands on stdout; nobody waits for a server that does not answer."""
+    crowd: dict[str, int] = {}
+    lock, held = threading.Lock(), threading.Event()
+    answer = scripted(chat, crowd, lock, 0.0)
+
+    def script(request: Any) -> Any:
+        if "Number 0?" not in json.dumps(request["messages"]):
+            held.wait(60)
+        return answer(request)
+
+    server = serve(script)
+    (tmp_path / "a.txt").write_text("The keeper of the light is Ada Marsh.")
+    (tmp_path / "asked.txt").write_text("\n".join(f"Number {n}?" for n in range(12)))
+    running = omni(tmp_path, server, "a.txt", "--questions", "asked.txt")
+    assert running.stdout is not None
+    first = running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    rest, err = running.communicate(timeout=50)
+    held.set()
+    assert running.returncode == 130 and "goes on from there" in err and "Traceback" not in err
+    assert json.loads(first)["answer"] == "It is 0." and rest == ""
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------
