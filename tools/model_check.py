@@ -45,6 +45,14 @@ class CheckResult:
     schema_version: int = 1
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while the model was asked; `partial` is what was found until then."""
+
+    def __init__(self, partial: CheckResult) -> None:
+        super().__init__("interrupted")
+        self.partial = partial
+
+
 def check(
     folder: Path,
     *,
@@ -56,30 +64,35 @@ def check(
     """Look at the files, then ask the model in `engine` (None: this folder on this machine's `device`).
 
     Raises UsageError where there is no folder, CheckpointError where config.json cannot be read or the weights cannot
-    be loaded.
+    be loaded, Interrupted on Ctrl-C.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder")
     rows = assumptions(folder)
-    answers: tuple[Answer, ...] = ()
+    answers: list[Answer] = []
     not_asked = hint = ""
+    interrupted = False
     try:
         engine = engine or local.LocalEngine(
             local.check(folder, device), context=CONTEXT, device=device, progress=progress
         )
-        answers = _asked(engine, questions(seed), progress)
+        _ask(engine, questions(seed), answers, progress)
     except Unavailable as error:
         not_asked, hint = str(error), error.hint
+    except KeyboardInterrupt:
+        interrupted = True
     ok = all(row.ok is not False for row in rows) and all(answer.ok is not False for answer in answers)
-    return CheckResult(str(folder), ok, rows, answers, not_asked, hint)
+    result = CheckResult(str(folder), ok, rows, tuple(answers), not_asked, hint)
+    if interrupted:
+        raise Interrupted(result)
+    return result
 
 
-def _asked(engine: Engine, asked: tuple[Question, ...], progress: Progress) -> tuple[Answer, ...]:
-    answers = []
+def _ask(engine: Engine, asked: tuple[Question, ...], answers: list[Answer], progress: Progress) -> None:
+    """Ask each question; `answers` grows as they are answered."""
     for number, question in enumerate(asked):
         progress("asking", number, len(asked))
         answers.append(_answer(engine, question))
-    return tuple(answers)
 
 
 def _answer(engine: Engine, question: Question) -> Answer:

@@ -121,14 +121,22 @@ def check(
 
     Exit 1: something is contradicted or answered wrong. Exit 5: the model cannot be asked on this machine.
     """
+    from omni_agent.tools.model_check import Interrupted
     from omni_agent.tools.model_check import check as look
 
-    with bars(quiet) as progress:
-        result = look(_folder(path), device="cpu" if cpu else "cuda", progress=progress)
+    interrupted = False
+    try:
+        with bars(quiet) as progress:
+            result = look(_folder(path), device="cpu" if cpu else "cuda", progress=progress)
+    except Interrupted as error:
+        result, interrupted = error.partial, True
     if json:
         emit_json(result)
     else:
         _show_check(result, every)
+    if interrupted:
+        note("omni: interrupted; the other questions were not asked")
+        return 130
     if result.not_asked and not quiet:
         note(f"omni: the model was not asked: {result.not_asked}" + (f"\n      {result.hint}" if result.hint else ""))
     return 5 if result.not_asked else 0 if result.ok else 1

@@ -26,7 +26,7 @@ from omni_agent.runtime.audio_features import mel_bank
 from omni_agent.runtime.media_config import CLIP_MEAN, CLIP_STD
 from omni_agent.runtime.template import ChatTemplate
 from omni_agent.settings import load as load_settings
-from omni_agent.tools.model_check import check
+from omni_agent.tools.model_check import Interrupted, check
 from omni_agent.tools.model_questions import Question, Said, put, questions
 from omni_agent.types import Clip, Picture, Sound
 
@@ -227,6 +227,26 @@ def test_one_wrong_answer_is_the_only_one_told(sound_folder: Path) -> None:
     (wrong,) = [answer for answer in result.answers if answer.ok is False]
     assert (wrong.question, wrong.said, wrong.wrong) == ("a colour", "It is purple.", "it named no colour")
     assert "vision tower" in wrong.points_to
+
+
+def test_an_interruption_keeps_what_was_answered(
+    sound_folder: Path, folder: Path, terminal: Callable[..., Any], tmp_path: Path
+) -> None:
+    """On a processor, and with a model that never comes to an end, ten questions are hours."""
+    good, asked = answering(questions(4)), iter(range(3))
+
+    def reply(messages: Sequence[Message]) -> str:
+        if next(asked, None) is None:
+            raise KeyboardInterrupt
+        return good._reply(messages)
+
+    with pytest.raises(Interrupted) as caught:
+        check(sound_folder, engine=FakeEngine(reply), seed=4)
+    assert [answer.ok for answer in caught.value.partial.answers if answer.said] == [True] * 3
+    assert caught.value.partial.assumptions == assumptions(sound_folder)
+    done = terminal("model", "check", str(folder), "--cpu", answers=[("asking", "\x03")], cwd=tmp_path)
+    assert done.code == 130 and "assumptions are confirmed" in done.out
+    assert "the other questions were not asked" in done.shown and "Traceback" not in done.shown
 
 
 def test_an_engine_that_fails_in_one_question_is_asked_the_others(sound_folder: Path) -> None:
