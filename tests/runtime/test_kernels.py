@@ -535,6 +535,32 @@ class TestOnTheGPU:
             answers.append([event.id for event in stream if not isinstance(event, End)])
         assert answers[0] == answers[1] and len(answers[0]) == 60
 
+    def test_sequences_that_join_and_leave_a_captured_batch_give_what_they_give_alone(
+        self, model: LanguageModel
+    ) -> None:
+        from omni_agent.runtime.batch import Batch
+
+        alone, generator = Generator(model, 256, graph=False), Generator(model, 256, graph=False)
+        batch = Batch(generator, 3, graph=True)
+        found: dict[int, list[int]] = {}
+        running: dict[int, Any] = {}
+        waiting = [(5, 9), (70, 40), (33, 25), (128, 30), (1, 12)]
+        while waiting or running:
+            while waiting and len(running) < 3:
+                size, wanted = waiting.pop(0)
+                prompt = list(range(40, 40 + size))
+                running[size] = batch.stream(prompt, sampling=Sampling(), max_tokens=wanted, ends=frozenset())
+                found[size] = [wanted]
+            for size, events in list(running.items()):
+                event = next(events)
+                if isinstance(event, End):
+                    del running[size]
+                else:
+                    found[size].append(event.id)
+        for size, (wanted, *tokens) in found.items():
+            stream = alone.stream(list(range(40, 40 + size)), sampling=Sampling(), max_tokens=wanted, ends=frozenset())
+            assert tokens == [event.id for event in stream if not isinstance(event, End)], size
+
     def test_batched_graph_equals_eager(self, model: LanguageModel) -> None:
         from omni_agent.runtime.graphs import DecodeGraph
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,6 +248,33 @@ def test_twenty_conversations_at_once_give_what_each_gives_alone(exact: LocalEng
     assert [found[:2] for found in at_once(exact, questions, max_tokens=16)] == expected
     batch = exact._loaded()._batch
     assert batch is not None and not batch.busy  # they did decode together, and have all left
+
+
+def test_what_they_have_in_common_is_encoded_and_read_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six questions about one picture at the same moment: one computes the beginning, five find it."""
+    monkeypatch.setattr("omni_agent.runtime.segments.LEAST", 4)
+    engine = LocalEngine(folder, context=2048, device="cpu", cache=tmp_path / "kept")
+    encoders = engine._loaded().composer.encoders
+    assert encoders is not None
+    encoded: list[int] = []
+    pictures = encoders.encoders.pictures
+
+    def counted(shown: list[Any], grids: list[Any]) -> Any:
+        encoded.append(len(shown))
+        return pictures(shown, grids)
+
+    monkeypatch.setattr(encoders.encoders, "pictures", counted)
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8))
+
+    def one(number: int) -> Done:
+        return ask(engine, picture, f"What is number {number}?", max_tokens=8)[2]
+
+    with ThreadPoolExecutor(6) as pool:
+        usages = [done.usage for done in pool.map(one, range(6))]
+    assert encoded == [1]
+    assert sorted(usage.cached_tokens > 0 for usage in usages) == [False, *[True] * 5]
 
 
 def test_one_of_many_is_cancelled_and_one_has_no_memory(exact: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
