@@ -130,6 +130,95 @@ def test_checkboxes_by_row_and_by_order(colors: tuple[str, str, str], target: st
     assert 20 <= x * 400 <= 35 and 30 + 50 * row <= y * 200 <= 45 + 50 * row
 
 
+class Blind:
+    """A reader that sees these lines and nothing else."""
+
+    def __init__(self, *lines: Line) -> None:
+        self.lines = lines
+
+    def read(self, picture: Picture) -> tuple[Line, ...]:
+        return self.lines
+
+
+def line(text: str, box: tuple[int, int, int, int], size: tuple[int, int]) -> Line:
+    place = Box.of_pixels(*box, *size)
+    return Line(text, place, 0.99, (Word(text, place),))
+
+
+def pressed(target: str, canvas: Image.Image, *lines: Line) -> tuple[float, float] | None:
+    """Where the embedded engine would press, in pixels."""
+    picture = Picture(np.asarray(canvas))
+    seen = seek(target, Scene(picture, Blind(*lines)))  # type: ignore[arg-type]
+    if not seen.found:
+        return None
+    x, y = seen.candidates[0].point or seen.candidates[0].box.center
+    return x * picture.width, y * picture.height
+
+
+@pytest.fixture(scope="module")
+def player() -> Image.Image:
+    """A dark bar between a black film and a white page, and round buttons that nearly touch on a grey ground."""
+    big = Image.new("RGB", (4 * 640, 4 * 400), "white")
+    pen = ImageDraw.Draw(big)
+    pen.rectangle((0, 0, 4 * 640, 4 * 280), fill="black")
+    pen.rectangle((0, 4 * 280, 4 * 640, 4 * 310), fill="#1c232b")
+    pen.polygon([(4 * 22, 4 * 288), (4 * 22, 4 * 302), (4 * 33, 4 * 295)], fill="white")  # play
+    for n in range(3):
+        pen.rectangle((4 * 600, 4 * (289 + 5 * n), 4 * 614, 4 * (289 + 5 * n) + 7), fill="white")  # menu
+    pen.rectangle((0, 4 * 330, 4 * 640, 4 * 400), fill="#808080")
+    for n in range(3):
+        pen.ellipse((4 * (100 + 25 * n), 4 * 350, 4 * (124 + 25 * n), 4 * 374), fill="#3f3f3f")
+    pen.rectangle((4 * 107, 4 * 361, 4 * 117, 4 * 363), fill="white")  # plus
+    pen.rectangle((4 * 111, 4 * 357, 4 * 113, 4 * 367), fill="white")
+    pen.line((4 * 140, 4 * 357, 4 * 134, 4 * 362, 4 * 140, 4 * 367), fill="white", width=9)  # back
+    return big.resize((640, 400), Image.Resampling.BOX)
+
+
+@pytest.mark.parametrize(
+    ("target", "box"),
+    [
+        ("play icon", (20, 286, 35, 304)),
+        ("menu icon", (598, 286, 617, 304)),
+        ("plus icon", (100, 350, 124, 374)),
+        ("previous image icon", (125, 350, 149, 374)),  # what it is done to is not in the picture
+    ],
+)
+def test_icons_in_narrow_bars_and_round_buttons(
+    target: str, box: tuple[int, int, int, int], player: Image.Image
+) -> None:
+    heading = line("Lesson 4: Volcanoes", (8, 2, 300, 34), player.size)  # one large line makes no sharper picture
+    point = pressed(target, player, heading)
+    assert point is not None
+    assert box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
+
+
+@pytest.mark.parametrize("target", ["printer icon", "shopping cart icon", "star icon", "envelope icon"])
+def test_icons_that_are_not_drawn_are_not_found(target: str, player: Image.Image) -> None:
+    assert pressed(target, player) is None
+
+
+def test_a_field_with_round_ends_is_pressed_and_not_its_label() -> None:
+    canvas = Image.new("RGB", (500, 200), "white")
+    pen = ImageDraw.Draw(canvas)
+    pen.rounded_rectangle((40, 60, 240, 96), 18, outline="#e3e3e3", fill="white")
+    pen.rounded_rectangle((260, 60, 460, 96), 18, fill="#e3e3e3")
+    names = [line("User name", (40, 38, 110, 54), canvas.size), line("Company", (260, 38, 330, 54), canvas.size)]
+    for target, left in (("User name field", 40), ("Company field", 260)):
+        point = pressed(target, canvas, *names)
+        assert point is not None and left < point[0] < left + 200 and 60 < point[1] < 96
+
+
+def test_of_two_labels_the_one_in_the_same_case_is_meant() -> None:
+    canvas = Image.new("RGB", (500, 200), "white")
+    names = [
+        line("DASHBOARD", (20, 20, 120, 36), canvas.size),
+        line("Dashboard", (300, 120, 390, 136), canvas.size),
+    ]
+    point = pressed("Dashboard", canvas, *names)
+    assert point is not None and point[1] > 100
+    assert pressed("dashboard", canvas, *names) is None  # which of them is not said
+
+
 def test_the_plain_output_is_two_numbers_and_the_overlay_shows_them(examples: Path, tmp_path: Path) -> None:
     """So that `xdotool mousemove $(omni click …)` works."""
     shown = tmp_path / "shown.png"

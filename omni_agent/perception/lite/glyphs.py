@@ -1,7 +1,11 @@
-"""The glyphs of icon fonts, drawn and described. The fonts come in the qtawesome wheel and are read as data files.
+"""What icons look like: drawings of many icon families by name, and how alike two drawings are.
 
-A description is one unit vector: the directions of a picture's edges on an 8×8 grid (a histogram of oriented gradients,
-Dalal and Triggs 2005), its filled outline and its blurred self. The dot product of two is their likeness.
+A drawing is described by the directions of its edges on an 8×8 grid (a histogram of oriented gradients, Dalal and
+Triggs 2005), its filled outline and its blurred self. Of these numbers 128 weighted sums are kept, those that tell the
+names of icons apart (linear discriminant analysis), as a unit vector; the dot product of two is their likeness.
+
+`data/icon-shapes.npz`, written by `python -m benchmarks.fit_icons`, has the sums and the vectors of the names that
+people use; rarer names are drawn from the icon fonts in the qtawesome wheel, which are read as data files.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_agent.perception.lite.icon_names import concepts, names_of
+from omni_agent.perception.lite.icon_names import names_of
 from omni_agent.perception.lite.weights import as_installed, carried
 
 if TYPE_CHECKING:
@@ -34,14 +39,15 @@ FONTS = (  # file, character map; the licence of each stands in qtawesome's READ
     ("elusiveicons-webfont-2.0.ttf", "elusiveicons-webfont-charmap-2.0.json"),
 )
 FALSE_FRIENDS = ("hamburger", "burger", "remove")  # food, food, and in each font another picture
-RIVALS = 5  # glyphs of a concept, spread over the fonts, that stand for it when others are asked for
 SIZE = 48  # pixels of a described picture
 MARGIN = 4
 _STYLE = re.compile(
-    r"[- ](?:outline|outlined|fill|filled|line|bold|thin|light|duotone|alt|variant|solid|regular|o|rounded|simple|\d+)$"
+    r"[- ](?:outlined?|fill|filled|line|linear|bold|thin|light|duotone|twotone|two-tone|alt|variant|solid|regular|o"
+    r"|rounded|round|sharp|simple|broken|stroke|glyph|small|large|big|s|color|r|\d+)$"
 )
-_BLOB = re.compile(r"^(?:alpha [a-z]|numeric \d|circle|square|rectangle)$")  # avatars, badges, stray letters
-_FRAME = re.compile(r"[- ](?:circle|square|box|boxed)$")
+_OPENING_STYLE = re.compile(r"^(?:baseline|outlined?|round|sharp|twotone)-")
+_BLOB = re.compile(r"^(?:alpha [a-z]|numeric \d)$")  # avatars, badges, stray letters
+_FRAME = re.compile(r"[- ](?:circle|circled|square|box|boxed|rect)$")
 
 
 def weights() -> str:
@@ -52,28 +58,48 @@ def weights() -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Glyphs:
-    """Glyphs with their names (without style) and descriptions [n, d]."""
+    """Glyphs with their names (without style) and descriptions [n, 128]."""
 
     names: tuple[str, ...]
-    described: Floats
+    vectors: Floats
 
 
 @lru_cache(maxsize=64)
 def called(words: str) -> Glyphs:
-    """The glyphs of what these words name, from every font; none when no font has such an icon."""
-    wanted = names_of(words)
-    return _described([entry for entry in _catalogue() if entry[0] in wanted and entry[0] not in FALSE_FRIENDS])
+    """The glyphs of what these words name; none when no family has such an icon."""
+    import numpy as np
+
+    wanted = names_of(words) - set(FALSE_FRIENDS)
+    known = common()
+    chosen = [index for index, name in enumerate(known.names) if name in wanted]
+    if chosen:
+        return Glyphs(tuple(known.names[index] for index in chosen), known.vectors[np.array(chosen)])
+    return _drawn_from_fonts([entry for entry in _catalogue() if entry[0] in wanted])
+
+
+def pictured(words: str) -> bool:
+    """Whether any family has an icon of that name."""
+    return bool(called(words).names)
 
 
 @cache
 def common() -> Glyphs:
-    """The glyphs of every concept people name often: what an icon may be instead."""
-    kept = []
-    for concept in concepts():
-        drawn = [entry for entry in _catalogue() if entry[0] in concept and entry[0] not in FALSE_FRIENDS]
-        kept += drawn[:: max(1, len(drawn) // RIVALS)][:RIVALS]
-    kept += [entry for entry in _catalogue() if _BLOB.match(entry[0])]
-    return _described(kept)
+    """The glyphs of every name that people use: what an icon may be instead; and letters, which avatars show."""
+    import numpy as np
+
+    stored = _stored()
+    names = tuple(str(stored["names"][index]) for index in stored["which"])
+    letters = _drawn_from_fonts([entry for entry in _catalogue() if _BLOB.match(entry[0])])
+    vectors = np.concatenate([unit(stored["vectors"].astype(np.float32)), letters.vectors])
+    return Glyphs((*names, *letters.names), vectors)
+
+
+@cache
+def _stored() -> dict[str, Any]:
+    import numpy as np
+
+    with (files("omni_agent.perception.lite") / "data" / "icon-shapes.npz").open("rb") as file:
+        return dict(np.load(file))
 
 
 @cache
@@ -86,29 +112,29 @@ def _catalogue() -> tuple[tuple[str, Path, int], ...]:
         for name, code in listed.items():
             if font.startswith("phosphor") and name.endswith(("-thin", "-light", "-duotone")):
                 continue
-            found.append((base(name), path, int(code, 16)))
+            found.append((unframed(base(name)), path, int(code, 16)))
     return tuple(found)
 
 
 def base(name: str) -> str:
-    """A glyph's name without its style and frame: "delete-bin-6-line" is "delete bin"."""
-    name = name.replace("_", "-")
-    while (shorter := _STYLE.sub("", name)) != name:
+    """A glyph's name without its style: "delete-bin-6-line" is "delete bin"."""
+    name = _OPENING_STYLE.sub("", name.replace("_", "-"))
+    while len(shorter := _STYLE.sub("", name)) > 1 and shorter != name:
         name = shorter
-    return _FRAME.sub("", name).replace("-", " ")
+    return name.replace("-", " ")
 
 
-def _described(entries: Sequence[tuple[str, Path, int]]) -> Glyphs:
+def unframed(name: str) -> str:
+    """A glyph's name without the frame around it: "check circle" is "check"."""
+    return _FRAME.sub("", name)
+
+
+def _drawn_from_fonts(entries: Sequence[tuple[str, Path, int]]) -> Glyphs:
     import numpy as np
 
-    names, masks = [], []
-    for name, path, code in entries:
-        mask = _drawn(path, code)
-        if mask is not None:
-            names.append(name)
-            masks.append(fitted(mask))
-    stacked = np.stack(masks) if masks else np.zeros((0, SIZE, SIZE), np.float32)
-    return Glyphs(tuple(names), describe(stacked))
+    drawings = [(name, mask) for name, path, code in entries if (mask := _drawn(path, code)) is not None]
+    inks = np.stack([fitted(mask) for _, mask in drawings]) if drawings else np.zeros((0, SIZE, SIZE), np.float32)
+    return Glyphs(tuple(name for name, _ in drawings), describe(inks))
 
 
 @cache
@@ -147,16 +173,24 @@ def fitted(ink: Floats) -> Floats:
 
 
 def describe(ink: Floats) -> Floats:
-    """Unit vectors [n, d] of pictures [n, SIZE, SIZE] of ink 0–1."""
+    """Unit vectors [n, 128] of pictures [n, SIZE, SIZE] of ink 0–1."""
+    import numpy as np
+
+    stored = _stored()
+    mean, axes = stored["mean"].astype(np.float32), stored["axes"].astype(np.float32)
+    if not len(ink):
+        return np.zeros((0, axes.shape[1]), np.float32)
+    return unit((features(ink) - mean) @ axes)
+
+
+def features(ink: Floats) -> Floats:
+    """Edges, outline and blurred picture [n, 2276] of pictures [n, SIZE, SIZE] of ink 0–1, as unit vectors."""
     import cv2
     import numpy as np
 
-    if not len(ink):
-        return np.zeros((0, 1), np.float32)
     soft = np.stack([np.asarray(cv2.GaussianBlur(one, (0, 0), 1.0), dtype=np.float32) for one in ink])
     parts = ((_edges(soft), 0.8), (_filled(ink), 0.5), (_shrunk(soft, 16), 0.4))
-    joined = np.concatenate([_unit(part) * weight for part, weight in parts], axis=1)
-    return _unit(joined)
+    return unit(np.concatenate([unit(part) * weight for part, weight in parts], axis=1))
 
 
 def _edges(ink: Floats) -> Floats:
@@ -200,7 +234,8 @@ def _shrunk(pictures: Floats, side: int) -> Floats:
     return np.asarray(small, dtype=np.float32)
 
 
-def _unit(vectors: Floats) -> Floats:
+def unit(vectors: Floats) -> Floats:
+    """Each row at length 1."""
     import numpy as np
 
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,8 +1,8 @@
 """Icons on a screen: the small drawings that are not text, and which of them looks like what a person named.
 
 Screens draw icons light on dark, dark on light, coloured, in buttons, in fields and bare. So the ink of a drawing is
-its distance from the colour around it, whatever that is, and drawings are looked for against three grounds: what lies
-around (at two distances) and the fill of the control they stand in.
+its distance from the colour around it, whatever that is, and drawings are looked for against four grounds: what lies
+around (at two distances), the fill of the control they stand in, and any flat area that they leave a hole in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from omni_agent.perception.lite import glyphs
 from omni_agent.perception.lite.badges import RIM, badges, without
 from omni_agent.perception.lite.icon_names import names_of
-from omni_agent.perception.lite.widgets import Widget
+from omni_agent.perception.lite.widgets import EDGE, Widget, change
 from omni_agent.types import Box, Line, Picture
 
 if TYPE_CHECKING:
@@ -26,20 +26,23 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 LINE = 18.0  # pixels: the usual height of a read line; a sharper picture (HiDPI) is searched at this size of text
+LINES = 6  # lines from which their height says how sharp a picture is: a few may all be headings
 GROUNDS = (21, 51)  # pixels of the medians that stand for what lies around an icon
 INK = 28  # grey levels between ink and ground
+FLAT = 150  # pixels from which an area of one colour is a ground and no part of an icon
 SMALLEST, LARGEST = 7, 80  # pixels of an icon's longer side
 MOST = 12  # drawings given back
-LIKE = 0.82  # likeness below which a drawing is something else
-RIVAL = 1.0  # how much of a rival's lead is taken off
-IN_WORD = 0.06  # taken off for standing inside a word that was read: letters look like icons
+LIKE = 0.7  # likeness below which a drawing is something else
+SAME = 0.92  # likeness from which it is surely the same
+RIVAL = 2.0  # times a rival's lead that is taken off
+IN_WORD = 0.1  # taken off for standing inside a word that was read: letters look like icons
 
 Area = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A drawing that looks like what was asked for; score 0–1."""
+    """A drawing that looks like what was asked for, under that name; score 0–1."""
 
     box: Box
     name: str
@@ -83,7 +86,7 @@ class Drawn:
 
     @cached_property
     def _rivals(self) -> npt.NDArray[np.float32]:
-        return self.described @ glyphs.common().described.T
+        return self.described @ glyphs.common().vectors.T
 
     def called(self, words: str) -> list[Found]:
         """The drawings that look like what `words` name, best first. None when no font has such an icon.
@@ -95,16 +98,16 @@ class Drawn:
         wanted = glyphs.called(words)
         if not len(wanted.names) or not self.areas:
             return []
-        likeness = self.described @ wanted.described.T
+        likeness = self.described @ wanted.vectors.T
         names = names_of(words)
-        other = np.array([name not in names and not glyphs.shared([name], names) for name in glyphs.common().names])
+        known = glyphs.common().names
+        apart = {name: name not in names and not glyphs.shared([name], names) for name in set(known)}
+        other = np.array([apart[name] for name in known])
         rival = np.where(other, self._rivals, 0).max(axis=1)
         best = likeness.max(axis=1)
         score = best - RIVAL * np.maximum(0, rival - best) - np.array(self.doubt)
         order = [int(index) for index in np.argsort(-score)[:MOST] if score[index] >= LIKE]
-        return [
-            Found(self._box(i), wanted.names[int(likeness[i].argmax())], _confidence(float(score[i]))) for i in order
-        ]
+        return [Found(self._box(i), words, _confidence(float(score[i]))) for i in order]
 
     def _box(self, index: int) -> Box:
         height, width = self.pixels.shape[:2]
@@ -113,8 +116,8 @@ class Drawn:
 
 
 def _confidence(likeness: float) -> float:
-    """Likeness on the scale of the other scores, chosen and not measured: 0.6 at LIKE, 0.95 from 0.96 on."""
-    return 0.6 + 0.35 * min(1.0, max(0.0, (likeness - LIKE) / (0.96 - LIKE)))
+    """Likeness on the scale of the other scores, chosen and not measured: 0.6 at LIKE, 0.95 from SAME on."""
+    return 0.6 + 0.35 * min(1.0, max(0.0, (likeness - LIKE) / (SAME - LIKE)))
 
 
 def drawn(picture: Picture, lines: Sequence[Line], widgets: Sequence[Widget]) -> Drawn:
@@ -123,7 +126,7 @@ def drawn(picture: Picture, lines: Sequence[Line], widgets: Sequence[Widget]) ->
     import numpy as np
 
     heights = sorted(line.box.height * picture.height for line in lines if line.box.width > line.box.height)
-    usual = heights[len(heights) // 2] if heights else LINE
+    usual = heights[len(heights) // 2] if len(heights) >= LINES else LINE
     shrink = LINE / usual if usual > 1.5 * LINE else 1.0
     pixels = np.ascontiguousarray(picture.pixels)
     if shrink < 1:
@@ -133,7 +136,7 @@ def drawn(picture: Picture, lines: Sequence[Line], widgets: Sequence[Widget]) ->
     if min(height, width) < SMALLEST:
         return Drawn(pixels, (), (), pixels, 0)
     scale = width / picture.width
-    areas = _distinct([*_bare(pixels), *_inside(pixels, widgets, scale)])
+    areas = _distinct([*_bare(pixels), *_inside(pixels, widgets, scale), *_holes(pixels)])
     words = [w.box.pixels(width, height) for line in lines for w in line.words if _is_word(w.text)]
     found = [badge for badge in badges(pixels) if not _in_word(badge, words)]
     cleaned = without(pixels, found) if found else pixels
@@ -156,6 +159,21 @@ def _bare(pixels: Pixels) -> Iterator[Area]:
         ink = (np.asarray(cv2.absdiff(pixels, ground)).max(axis=2) > INK).astype(np.uint8)
         for gap in (3, 7):
             yield from _pieces(ink, gap)
+
+
+def _holes(pixels: Pixels) -> Iterator[Area]:
+    """What flat areas leave free: icons in round buttons and narrow bars, where medians see another ground."""
+    import cv2
+    import numpy as np
+
+    flat = (change(pixels) < EDGE).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
+    ground = stats[:, cv2.CC_STAT_AREA] >= FLAT
+    ground[0] = False
+    free = (~ground[labels]).astype(np.uint8)
+    for gap in (1, 3):
+        for x0, y0, x1, y1 in _pieces(free, gap):
+            yield x0 + 1, y0 + 1, x1, y1  # a change counts for the pixel before it
 
 
 def _inside(pixels: Pixels, widgets: Sequence[Widget], scale: float) -> Iterator[Area]:

@@ -13,6 +13,7 @@ from omni_agent.types import Box, Line, Word
 _EDITS = ((4, 0), (9, 1), (17, 2), (1_000_000, 3))  # letters of the target up to which so many edits are forgiven
 EDIT_COST = 0.04  # score lost for each edit
 PART_COST = 0.08  # for standing inside a longer line
+CASE_COST = 0.025  # for another case than the one asked for: more than a tie
 _LOOKALIKES = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "5": "s", "8": "b"})
 
 
@@ -73,7 +74,7 @@ def _in_line(words: str, wanted: str, line: Line) -> Match | None:
         box = box.union(token.box)
     rest = "".join(plain[:first] + plain[end:])
     text = " ".join(token.text for token in run)
-    score = 1.0 - EDIT_COST * edits - (0.0 if not rest else PART_COST) - (0.0 if words.strip() in text else 0.01)
+    score = 1.0 - EDIT_COST * edits - (0.0 if not rest else PART_COST) - (0.0 if words.strip() in text else CASE_COST)
     return Match(text, box if rest else line.box, line.box, score * min(1.0, line.score + 0.05), not rest, first == 0)
 
 

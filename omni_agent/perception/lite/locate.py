@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite.controls import CONTROLS, controls, of_kind
-from omni_agent.perception.lite.icon_names import names_of
+from omni_agent.perception.lite.glyphs import pictured
+from omni_agent.perception.lite.icon_names import names_of, simpler
 from omni_agent.perception.lite.labels import Match, matches, near_misses
 from omni_agent.perception.lite.placing import TIE, settled
 from omni_agent.perception.lite.scene import Place, Scene
@@ -108,7 +109,10 @@ def _wraps(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> bool:
 def _drawings(target: Target, scene: Scene) -> list[Place]:
     """Icons that look like what the words name; very much so where nobody said that it is an icon."""
     least = SURE if target.role == "icon" else SURE_UNASKED
-    return [Place(f.box, f.name, f.score) for f in scene.drawn.called(target.words) if f.score >= least]
+    words = target.words
+    if target.role in ("icon", "button") and not pictured(words):
+        words = simpler(words, deeds=target.role == "icon")
+    return [Place(f.box, f.name, f.score) for f in scene.drawn.called(words) if f.score >= least]
 
 
 def _sighting(target: str, places: list[Place], scene: Scene) -> Sighting:

@@ -59,7 +59,7 @@ def widgets(picture: Picture) -> tuple[Widget, ...]:
     if min(picture.width, picture.height) < 2 * MIN_SIDE:
         return ()
     pixels = np.ascontiguousarray(picture.pixels)
-    flat = (_change(pixels) < EDGE).astype(np.uint8)
+    flat = (change(pixels) < EDGE).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
     width, height = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
     large = (width >= MIN_SIDE) & (height >= MIN_SIDE)
@@ -79,7 +79,7 @@ def widgets(picture: Picture) -> tuple[Widget, ...]:
     return tuple(sorted(found, key=lambda widget: widget.area))
 
 
-def _change(pixels: npt.NDArray[np.uint8]) -> Any:
+def change(pixels: npt.NDArray[np.uint8]) -> Any:
     """How much each pixel differs from its neighbours to the right and below, in the channel that differs most."""
     import numpy as np
 
@@ -93,15 +93,17 @@ def _change(pixels: npt.NDArray[np.uint8]) -> Any:
 
 
 def _framed(inside: npt.NDArray[np.bool_]) -> bool:
-    """Whether the middle half of each side belongs to the area, within the two outermost rows or columns."""
+    """Whether the middle half of each side belongs to the area, within the two outermost rows or columns; the ends of
+    a pill are round, and may lie a tenth of its height further in."""
     height, width = inside.shape
+    end = max(2, round(0.1 * height)) if width > height else 2
     middle_x = slice(width // 4, max(width // 4 + 1, width - width // 4))
     middle_y = slice(height // 4, max(height // 4 + 1, height - height // 4))
     sides = (
         inside[:2, middle_x].any(axis=0),
         inside[-2:, middle_x].any(axis=0),
-        inside[middle_y, :2].any(axis=1),
-        inside[middle_y, -2:].any(axis=1),
+        inside[middle_y, :end].any(axis=1),
+        inside[middle_y, -end:].any(axis=1),
     )
     return all(float(side.mean()) >= SIDE for side in sides)
 
