@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -89,6 +90,7 @@ class Told:
     def __init__(self, *, quiet: bool, hides: bool) -> None:
         self._quiet, self._hides = quiet, hides
         self._usage = Usage()
+        self._adding = threading.Lock()  # several questions of one command may be answered at a time
         self._line = ""
 
     def audience(self) -> Audience:
@@ -109,7 +111,8 @@ class Told:
             self._line = ""
         if usage.video_tokens < usage.video_tokens_before and not self._quiet:
             note(f"video: {usage.video_tokens_before:,} tokens, {usage.video_tokens:,} after sampling")
-        self._usage = self._usage + usage
+        with self._adding:
+            self._usage = self._usage + usage
 
     def timings(self) -> str:
         """One line: seconds of each part of the model's work, tokens, and tokens a second of what it wrote."""

@@ -37,7 +37,8 @@ log = logging.getLogger("omni.resident")
 
 
 class Server:
-    """One perception for many clients, `at_once` requests at a time.
+    """One perception for many clients, `at_once` requests at a time: more than one only for an engine that answers
+    several together.
 
     `perceive` makes the perception for the settings that a client brings along. Where `shares` is true the turn is
     given up whenever a client is asked for something: an answer from a thousand pages then holds up nobody's click.
