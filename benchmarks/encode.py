@@ -3,11 +3,15 @@
 Needs a GPU with about 8 GB free. Times are from pixels or samples in host memory to tokens on the card: the first call,
 then the best of RUNS. `peak_gb` is the card's memory above weights and inputs. The limit of a picture is its arithmetic
 at the card's measured rate of products.
+
+`--films FILE...` are recordings, of which the pairs of frames that equal the pair before are not encoded: how many those
+are at the engine's two frames a second, and the time beside that of the same frames with one pixel changed in each.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -111,6 +115,26 @@ def peers(encoders: Encoders) -> dict[str, Callable[[], int]]:
     return jobs
 
 
+def skipping(encoders: Encoders, path: Path) -> dict[str, Any]:
+    """What is saved on a recording by not encoding again what did not change."""
+    from omni_agent.engines.base import Options
+    from omni_agent.engines.local import FRAME_SIDE
+    from omni_agent.media import video
+
+    clip, options = video.load(path), Options()
+    every = max(1 / options.fps, clip.duration / options.max_frames)
+    shown = itertools.islice(clip.frames(every=every, max_side=FRAME_SIDE), options.max_frames)
+    frames = [frame.picture.pixels for frame in shown]
+    unlike = [pixels.copy() for pixels in frames]
+    for number, pixels in enumerate(unlike):
+        pixels[0, 0] = number
+    height, width = frames[0].shape[:2]
+    films = [Film(given, width, height, range(len(frames)), 2.0) for given in (frames, unlike)]
+    pairs, unchanged = -(-len(frames) // VISION.tubelet), encoders.film(films[0])[1].unchanged
+    seconds, every_pair = (measured(lambda film=film: len(encoders.film(film)[0]))["s"] for film in films)  # type: ignore[misc]
+    return {"pairs": pairs, "unchanged": unchanged, "share": round(unchanged / pairs, 3), "s": seconds, "all_s": every_pair}
+
+
 def measured(job: Callable[[], int]) -> dict[str, Any]:
     start = time.perf_counter()
     tokens = job()
@@ -140,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", metavar="JOB", help="show the kernels of one job instead")
     parser.add_argument("--peers", action="store_true", help="compare the towers alone with transformers' as well")
+    parser.add_argument("--films", metavar="FILE", type=Path, nargs="*", default=[], help="recordings to measure as well")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/encode.json"))
     given = parser.parse_args()
     encoders = random_encoders("cuda")
@@ -151,6 +176,9 @@ def main() -> None:
     for name, job in all_jobs.items():
         results[name] = measured(job) | ({"limit_s": LIMITS[name]} if name in LIMITS else {})
         print(f"{name:44}", *(f"{key} {value}" for key, value in results[name].items()), sep="  ", flush=True)
+    for path in given.films:
+        results[path.name] = skipping(encoders, path)
+        print(f"{path.name:44}", *(f"{key} {value}" for key, value in results[path.name].items()), sep="  ", flush=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     about = {
         "command": " ".join(["python -m benchmarks.encode", *sys.argv[1:]]),

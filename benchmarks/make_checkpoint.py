@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -361,15 +361,18 @@ def tensors(
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in made.items()}
 
 
-def tokenizer(vocab_size: int = 320) -> Tokenizer:
-    """Byte-level with the released special tokens at their released ids."""
+def tokenizer(vocab_size: int = 320, words: Sequence[str] = ()) -> Tokenizer:
+    """Byte-level with the released special tokens at their released ids; each of `words` (ASCII, with the space before
+    it where one stands there) is one token, every other byte one of its own."""
     vocab = {text: number for number, text in SPECIAL.items()}
-    plain = iter(sorted(pre_tokenizers.ByteLevel.alphabet()))
+    spelled = [word.replace(" ", "\u0120") for word in words]  # how byte-level vocabularies write a space
+    merges = list(dict.fromkeys((word[:end], word[end]) for word in spelled for end in range(1, len(word))))
+    plain = iter([*sorted(pre_tokenizers.ByteLevel.alphabet()), *(first + second for first, second in merges)])
     for number in range(vocab_size):
         if number not in SPECIAL:
             text = next(plain, None)
             vocab[text if text is not None else f"<SPECIAL_{number}>"] = number
-    made = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<unk>"))
+    made = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL.values()])

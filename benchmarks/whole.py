@@ -27,10 +27,7 @@ from omni_agent.types import Frame, Picture, Sound
 
 RUNS = 3
 CONTEXT = 225_280  # 100 A4 pages and an answer
-NOTE = (
-    "the checkpoint's tokenizer has one token a byte: text and captions count two to three times the tokens they would "
-    "with the released one"
-)
+NOTE = "captions and questions have about as many tokens as with the released tokenizer, other text one a byte"
 RESULTS = Path(__file__).parent / "results" / "whole.json"
 
 

@@ -266,8 +266,9 @@ class Usage:
     """What an answer cost; zeros where an engine does not count. The prompt's tokens hold those of its media.
 
     `video_tokens` are those of clips that were read, `video_tokens_before` what they were before sampling left some
-    out; `cached_tokens` are those of the prompt that were not computed again. `seconds` tells where the time went:
-    load, media (decoding files), encode, prefill, think, answer.
+    out; `unchanged_pairs` are pairs of their frames that equal the pair before and were not encoded again.
+    `cached_tokens` are those of the prompt that were not computed again. `seconds` tells where the time went: load,
+    media (decoding files), encode, prefill, think, answer.
     """
 
     prompt_tokens: int = 0
@@ -275,6 +276,7 @@ class Usage:
     answer_tokens: int = 0
     video_tokens: int = 0
     video_tokens_before: int = 0
+    unchanged_pairs: int = 0
     cached_tokens: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -124,5 +124,6 @@ class Told:
         read = f"{usage.prompt_tokens:,} tokens read" + (
             f" ({usage.cached_tokens:,} kept)" if usage.cached_tokens else ""
         )
+        still = f", {usage.unchanged_pairs:,} unchanged pairs of frames not encoded" if usage.unchanged_pairs else ""
         rate = f", {written / wrote:.0f} tok/s" if wrote else ""
-        return f"timings: {', '.join(told)}; {read}, {written:,} written{rate}"
+        return f"timings: {', '.join(told)}; {read}{still}, {written:,} written{rate}"

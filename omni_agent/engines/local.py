@@ -159,7 +159,8 @@ def _max_tokens(options: Options) -> int:
 
 def _usage(end: End, prepared: Prepared, clock: Clock) -> Usage:
     saving = prepared.saving
-    return Usage(end.prompt, end.thought, end.answer, saving.after, saving.before, end.restored, clock.seconds)
+    video = (saving.after, saving.before, saving.unchanged)
+    return Usage(end.prompt, end.thought, end.answer, *video, end.restored, clock.seconds)
 
 
 def _event(said: str | Call) -> Text | ToolCall:

@@ -68,6 +68,7 @@ class Chat:
         before = identity(folder, torch.device(device), dtype) if cache is not None else ""
         loaded = load(folder, device=device, dtype=dtype, context=context, media=True, progress=progress)
         self.tokenizer = Tokenizer(folder, loaded.config)
+        self.tokenizer.template.start()  # its process is up when the generator is
         self.generator = Generator(loaded.model, context)
         tiers: Tiers | None = None
         if cache is not None and identity(folder, loaded.model.device, dtype) == before:  # else replaced while read

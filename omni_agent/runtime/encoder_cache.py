@@ -84,10 +84,16 @@ class EncoderCache:
         held = dataclasses.replace(film, frames=frames)
         if not frames:
             return *self.encoders.film(held, evs_rate), ""
-        name = self._name("film", *frames)
-        tokens = self._found(name, keep, lambda: torch.stack(self.encoders.film(held)[0])).tokens
-        tubelets, saving = evs.sample(tokens, evs_rate)
-        return tubelets, saving, f"{name}:{evs_rate!r}"
+        name, unchanged = self._name("film", *frames), 0
+
+        def encode() -> torch.Tensor:
+            nonlocal unchanged
+            whole, saving = self.encoders.film(held)
+            unchanged = saving.unchanged
+            return torch.stack(whole)
+
+        tubelets, saving = evs.sample(self._found(name, keep, encode).tokens, evs_rate)
+        return tubelets, dataclasses.replace(saving, unchanged=unchanged), f"{name}:{evs_rate!r}"
 
     def _found(self, name: str, keep: bool, encode: Callable[[], torch.Tensor]) -> Named:
         tiers = self.tiers if keep else None

@@ -197,7 +197,7 @@ class Generator:
         if not isinstance(prompt, Prompt):
             prompt = of_text(prompt, self.model.device)
         kept = self.snapshots if keep else None
-        path = segments(prompt, self.chunk, kept.root if kept else "")
+        path = segments(prompt, self.chunk, kept.root if kept else None)
         start = kept.restore(path, cache, slot) if kept else 0
         embedded = prompt.embedded(self.model.embed, start)
         logits, states = embedded.new_empty(0), {}
@@ -214,10 +214,10 @@ class Generator:
     def _decode(self, logits: Tensor, answer: Answer, draw: Draw) -> Iterator[Token | End]:
         chosen = draw(logits)
         while answer.left:
-            ahead = None
+            ahead, arrived = None, _coming(chosen)
             if not answer.attentive and answer.left > 1:
                 ahead = self._advance(chosen, draw)  # queued before the host waits for the token
-            event = answer.take(int(chosen))
+            event = answer.take(arrived())
             yield event
             if isinstance(event, End):
                 return
@@ -232,3 +232,19 @@ class Generator:
         logits = self._step(token)
         self.cache.stepped()
         return draw(logits)
+
+
+def _coming(chosen: Tensor) -> Callable[[], int]:
+    """A token's way to the host: the function waits for that token, and not for what is queued behind it."""
+    if not chosen.is_cuda:
+        return lambda: int(chosen)
+    place = torch.empty(chosen.shape, dtype=chosen.dtype, pin_memory=True)
+    place.copy_(chosen, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def arrived() -> int:
+        copied.synchronize()
+        return int(place)
+
+    return arrived

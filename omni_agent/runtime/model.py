@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from omni_agent.errors import EngineError
-from omni_agent.runtime.attention import Attention
+from omni_agent.runtime.attention import WHOLE, Attention
 from omni_agent.runtime.cache import Cache
 from omni_agent.runtime.config import ATTENTION, MAMBA, MOE, TextConfig
 from omni_agent.runtime.layers import Make, add_norm, rms_norm
 from omni_agent.runtime.mamba import Mamba
 from omni_agent.runtime.moe import MoE
 
-PREFILL_CHUNK = 8192  # tokens; about 1.5 GB of activations in bf16 at the released widths
+PREFILL_CHUNK = WHOLE  # tokens; about 1.8 GB of activations in bf16 at the released widths
 
 
 @dataclass(slots=True)

@@ -61,11 +61,16 @@ def declared_cuts(ids: Sequence[int], special: SpecialIds, marked: Sequence[int]
     return tuple(cuts[1:])
 
 
-def segments(prompt: Prompt, chunk: int, root: str) -> list[Segment]:
-    """The prompt's segments. `root` names all that the numbers depend on beside the prompt: weights, card, code."""
+def segments(prompt: Prompt, chunk: int, root: str | None) -> list[Segment]:
+    """The prompt's segments. `root` names all that the numbers depend on beside the prompt: weights, card, code.
+
+    Without a root nothing can be kept, and the segments have no keys: naming looks at every byte of nameless media.
+    """
     size = len(prompt)
     declared = {cut for cut in prompt.cuts if 0 < cut < size}
     ends = sorted({*range(chunk, size, chunk), *declared, size})
+    if root is None:
+        return [Segment(start, end, "", False) for start, end in pairwise([0, *ends])]
     ids, runs = prompt.ids.cpu(), _named(prompt)
     found: list[Segment] = []
     start, key = 0, hashlib.sha256(root.encode()).hexdigest()

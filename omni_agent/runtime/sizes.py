@@ -15,7 +15,7 @@ from omni_agent.runtime.config import ATTENTION, MAMBA, MOE, ModelConfig, TextCo
 from omni_agent.runtime.media_config import SoundConfig, VisionConfig
 from omni_agent.runtime.safetensors import Entry
 
-WORK_BYTES = 2 << 30  # on a card beside weights and cache: a prompt chunk's activations, captured graphs, cuBLAS
+WORK_BYTES = 3 << 30  # on a card beside weights and cache: a prompt chunk's activations, captured graphs, cuBLAS
 
 
 class Part(NamedTuple):

@@ -31,6 +31,7 @@ class ChatTemplate:
     def __init__(self, path: Path, *, time_limit_s: float = TIME_LIMIT_S) -> None:
         self.path, self.time_limit_s = path, time_limit_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._source = read_text(path, TEMPLATE_LIMIT)
 
     def render(self, **values: Any) -> str:
@@ -38,8 +39,9 @@ class ChatTemplate:
 
         Raises CheckpointError when the template fails, reaches for what it must not, or takes too long or too much.
         """
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        self.start()
+        if not self._ready:
+            self._greet()
         answer = self._ask(json.dumps({"template": self._source, "values": values}).encode() + b"\n")
         if "error" in answer:
             raise CheckpointError(f"{self.path} cannot be rendered: {answer['error']}")
@@ -47,7 +49,7 @@ class ChatTemplate:
 
     def close(self) -> None:
         """End the process; a later rendering starts another."""
-        process, self._process = self._process, None
+        process, self._process, self._ready = self._process, None, False
         if process is not None:
             process.kill()
             process.communicate()  # closes the pipes and waits
@@ -55,7 +57,10 @@ class ChatTemplate:
     def __del__(self) -> None:
         self.close()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the process if it does not run, without waiting for it; `render` does so where nobody did."""
+        if self._process is not None and self._process.poll() is None:
+            return
         self.close()
         self._process = subprocess.Popen(
             [sys.executable, "-P", template_worker.__file__],
@@ -63,9 +68,12 @@ class ChatTemplate:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+
+    def _greet(self) -> None:
         if not self._answer(START_LIMIT_S)["jinja2"]:
             self.close()
             raise MissingExtra("gpu", "the chat template")
+        self._ready = True
 
     def _ask(self, request: bytes) -> dict[str, Any]:
         assert self._process is not None and self._process.stdin is not None

@@ -7,6 +7,7 @@ One JSON request a line on stdin, `{"template": …, "values": …}`, one JSON a
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -46,13 +47,14 @@ def main() -> None:
     for late in ("{{ 'a'|upper }}", "{{ 1 / 0 }}"):  # whatever is imported late is imported now, for errors as well
         with contextlib.suppress(ZeroDivisionError):
             sandbox.from_string(late).render()
+    compiled = functools.lru_cache(maxsize=1)(sandbox.from_string)  # compiling takes ten times as long as rendering
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))  # nothing more is opened from here on
     say({"jinja2": True})
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:
-            text = sandbox.from_string(request["template"]).render(**request["values"])
+            text = compiled(request["template"]).render(**request["values"])
             say({"text": text} if len(text) <= OUTPUT_LIMIT else {"error": "it wrote too much"})
         except MemoryError:
             say({"error": "it took too much memory"})

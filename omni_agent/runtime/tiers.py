@@ -14,7 +14,7 @@ from torch import Tensor
 
 from omni_agent.runtime.store import Blob, Store
 
-READERS = 16  # files read from disk at a time; their digests are computed as they come
+READERS = 32  # files read from disk at a time, waiting for it mostly; their digests are computed as they come
 WAITING = 128  # blobs that may wait to be written
 
 
@@ -134,7 +134,7 @@ class Tiers:
         if store is None or not names:
             return {}
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), "omni-read")
+            self._pool = ThreadPoolExecutor(READERS, "omni-read")
         return dict(zip(names, self._pool.map(lambda name: store.get(name, self.device), names), strict=True))
 
     def _write(self, store: Store, name: str, blob: Blob) -> None:

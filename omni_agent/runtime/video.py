@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 FRAMES_AT_ONCE = 16  # frames resized together: a 4K frame is 100 MB as float32
+SPARSE = 16  # of so many rows and columns one is looked at before a whole frame is
 
 
 def sample_frames(total: int, source_fps: float, *, fps: float, max_frames: int) -> list[int]:
@@ -80,12 +81,18 @@ def changed_frames(
     before: list[npt.NDArray[np.uint8]] = []
     for batch in _batches(frames, vision.tubelet):
         tubelet = batch + [batch[-1]] * (vision.tubelet - len(batch))
-        if before and all(map(np.array_equal, tubelet, before)):
+        if before and all(map(_same, tubelet, before)):
             numbers.append(numbers[-1])
             continue
         yield from tubelet
         numbers.append(numbers[-1] + 1 if numbers else 0)
         before = tubelet
+
+
+def _same(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:
+    """Whether two frames are equal; a few of their pixels nearly always tell that they are not."""
+    few = slice(None, None, SPARSE)
+    return np.array_equal(one[few, few], other[few, few]) and np.array_equal(one, other)
 
 
 def tubelet_patches(

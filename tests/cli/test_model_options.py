@@ -14,11 +14,12 @@ import typer
 from omni_agent.cli.model_options import SETTINGS, flags, with_model_options
 from omni_agent.engines.base import Options
 from omni_agent.engines.fake import FakeEngine
+from omni_agent.perception.audience import audience
 from omni_agent.perception.choose import WISHES
 from omni_agent.perception.model import ModelPerception
 from omni_agent.perception.resident.address import PER_CALL
 from omni_agent.tools import cache
-from omni_agent.types import Segment
+from omni_agent.types import Segment, Usage
 
 MINUTES = json.dumps({"topics": [{"text": "The plan", "segments": [0]}], "decisions": [], "actions": []})
 SAID = [Segment(0, 0.0, 2.0, "Here is the plan.")]
@@ -74,6 +75,20 @@ def test_timings_say_what_was_asked_even_where_it_failed(capsys: pytest.CaptureF
     with pytest.raises(ValueError, match="broken"):
         run(command, "--timings")
     assert "no model was asked" in capsys.readouterr().err
+
+
+def test_timings_tell_what_a_video_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(quiet: bool = False) -> int:
+        seconds = {"encode": 0.5, "prefill": 0.25, "answer": 2.0}
+        spent = Usage(9000, 0, 100, video_tokens=8000, unchanged_pairs=12, cached_tokens=500, seconds=seconds)
+        audience.get().spent(spent)
+        return 0
+
+    run(command, "--timings")
+    assert capsys.readouterr().err.strip() == (
+        "timings: encode 0.50 s, prefill 0.25 s, answer 2.00 s; 9,000 tokens read (500 kept), "
+        "12 unchanged pairs of frames not encoded, 100 written, 50 tok/s"
+    )
 
 
 def test_no_cache_keeps_nothing_and_uses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,14 @@ def test_nothing_is_encoded_twice_within_and_across_processes(towers: Encoders, 
     assert counting.calls == 4
 
 
+def test_what_was_not_encoded_because_nothing_changed_is_told(towers: Encoders, tmp_path: Path) -> None:
+    """By the run that encodes; where the film's tokens are kept, no pair is encoded at all."""
+    one, other, *_ = film().frames
+    shown = Film([one, other, one, other, other, one], 96, 64, range(6), 30.0)
+    cache = opened(towers, tmp_path)
+    assert [cache.film(shown, 0.5)[1].unchanged for _ in range(2)] == [1, 0]
+
+
 def test_other_content_grids_and_models_have_other_names(towers: Encoders, tmp_path: Path) -> None:
     cache = opened(towers, tmp_path)
     page = PAGES[0].copy()

@@ -356,6 +356,27 @@ def test_experts_many(tokens: int, k: int, width: int, experts: int, chosen: int
     close(found, expected.gather(1, like[..., None].expand_as(expected)), dtype)
 
 
+@pytest.mark.parametrize(("tokens", "k", "width"), [(40, 64, 48)] if INTERPRETED else [(900, 2688, 1856), (700, 64, 300)])
+def test_a_row_has_the_same_bits_in_every_tile(
+    tokens: int, k: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which tile a token's row falls into depends on how many others chose its expert, and its place on a race."""
+    from omni_agent.runtime.kernels import experts_many as kernel
+
+    dtype = torch.float32 if INTERPRETED else torch.bfloat16
+    up, down = draw(8, width, k, dtype=dtype, scale=k**-0.5), draw(8, k, width, dtype=dtype, scale=width**-0.5)
+    x, gate, bias = draw(tokens, k, dtype=dtype), draw(8, k, dtype=dtype, scale=k**-0.5), draw(8, scale=0.1)
+    found = []
+    for _, tile in kernel.TILES:
+        monkeypatch.setattr(kernel, "TILES", ((1 << 31, tile),))
+        assigned = kernel.assign(x, gate, bias, 2, 2.5)
+        hidden = kernel.grouped(x, up, assigned, up=True)
+        found.append(kernel.grouped(hidden, down, assigned, up=False)[assigned.places.long()])
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    hidden = torch.einsum("tk,tcnk->tcn", x[:5].float(), up[assigned.experts[:5].long()].float()).relu().square()
+    close(found[0][:5].float(), torch.einsum("tcn,tckn->tck", hidden, down[assigned.experts[:5].long()].float()), dtype)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("heads", "tokens", "d", "parts"), [(3, 1, 16, 2), (4, 50, 16, 3), (32, 300, 128, 4)])
 def test_join_parts(heads: int, tokens: int, d: int, parts: int, dtype: torch.dtype) -> None:

@@ -254,6 +254,13 @@ def test_nothing_is_kept_of_what_must_not_be(tiny: Loaded, tokenizer: Tokenizer)
     assert answer(generator, prompt, keep=False)[1].restored == 0
 
 
+def test_where_nothing_can_be_kept_the_prompt_is_cut_at_the_same_places(tokenizer: Tokenizer) -> None:
+    prompt = conversation(tokenizer, "Who?")
+    bare, named = (segments.segments(prompt, CHUNK, root) for root in (None, "model"))
+    assert [(part.start, part.end) for part in bare] == [(part.start, part.end) for part in named]
+    assert not any(part.kept for part in bare) and any(part.kept for part in named)
+
+
 def test_another_medium_another_text_or_another_model_is_another_prompt(loaded: Loaded, tokenizer: Tokenizer) -> None:
     """One value of a picture without a name, one name, one id or the model changed: nothing past it is shared."""
     prompt = conversation(tokenizer, "Who?")

@@ -14,7 +14,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention.bias import causal_lower_right
 
 ROWS = 32
 
@@ -81,7 +80,7 @@ def _cudnn(q: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> tuple[Te
 
 def attend_reference(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """The same in plain torch, fp32."""
-    mask = causal_lower_right(q.shape[0], keys.shape[1])
+    mask = q.new_ones(q.shape[0], keys.shape[1], dtype=torch.bool).tril(keys.shape[1] - q.shape[0])
     q, keys, values = q.float().transpose(0, 1)[None], keys.float()[None], values.float()[None]
     out = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=True)
     return out[0].transpose(0, 1).flatten(1)

@@ -18,7 +18,7 @@ from omni_agent.runtime.moe import route
 
 BLOCK = 64  # columns a pass
 # Up to so many rows an expert -> rows and columns of a tile, warps, stages; found by search on an H100.
-TILES = ((64, (64, 128, 4, 4)), (128, (128, 128, 8, 3)), (256, (128, 256, 8, 4)), (1 << 31, (128, 256, 8, 3)))
+TILES = ((64, (64, 128, 4, 4)), (128, (128, 128, 8, 3)), (1 << 31, (128, 256, 8, 4)))
 
 
 class Assigned(NamedTuple):
@@ -117,24 +117,45 @@ def assign(x: Tensor, gate: Tensor, bias: Tensor, chosen: int, scale: float) -> 
 
 
 @triton.jit
+def grouped_tile(
+    x, sources, weight, out, first, left, expert, column,
+    K: tl.constexpr, N: tl.constexpr, GATHER: tl.constexpr, RELU2: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """ROWS rows from `first`, of which `left` are the expert's, times COLUMNS columns from `column`."""
+    EVEN: tl.constexpr = K % BLOCK == 0
+    there = tl.arange(0, ROWS) < left
+    row = first + tl.arange(0, ROWS)
+    n = column + tl.arange(0, COLUMNS)
+    source = tl.load(sources + row, mask=there, other=0) if GATHER else row
+    k = tl.arange(0, BLOCK)
+    inputs_of = x + source[:, None].to(tl.int64) * K + k[None, :]
+    tile_of = weight + (expert.to(tl.int64) * N + n)[None, :] * K + k[:, None]
+    total = tl.zeros([ROWS, COLUMNS], tl.float32)
+    for start in range(0, K, BLOCK):
+        if EVEN:
+            inputs = tl.load(inputs_of + start, mask=there[:, None], other=0.0)
+            tile = tl.load(tile_of + start, mask=(n < N)[None, :], other=0.0)
+        else:
+            here = start + k < K
+            inputs = tl.load(inputs_of + start, mask=there[:, None] & here[None, :], other=0.0)
+            tile = tl.load(tile_of + start, mask=(n < N)[None, :] & here[:, None], other=0.0)
+        total = tl.dot(inputs, tile, total, input_precision="ieee")
+    if RELU2:
+        total = tl.maximum(total, 0.0)
+        total *= total
+    place = out + row[:, None].to(tl.int64) * N + n[None, :]
+    tl.store(place, total.to(out.dtype.element_ty), mask=there[:, None] & (n < N)[None, :])
+
+
+@triton.jit
 def grouped_kernel(
-    x,
-    sources,
-    weight,
-    counts,
-    out,
-    K: tl.constexpr,
-    N: tl.constexpr,
-    EXPERTS: tl.constexpr,
-    GATHER: tl.constexpr,
-    RELU2: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+    x, sources, weight, counts, out,
+    K: tl.constexpr, N: tl.constexpr, EXPERTS: tl.constexpr, GATHER: tl.constexpr, RELU2: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, NARROW: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     program = tl.program_id(0)
     BLOCKS: tl.constexpr = (N + COLUMNS - 1) // COLUMNS
-    EVEN: tl.constexpr = K % BLOCK == 0
     each = tl.arange(0, EXPERTS)
     count = tl.load(counts + each)
     tiles = (count + ROWS - 1) // ROWS
@@ -145,29 +166,18 @@ def grouped_kernel(
         mine_tiles = tl.sum(tl.where(mine, tiles, 0))
         local = program - (tl.sum(tl.where(mine, ends, 0)) - mine_tiles) * BLOCKS
         # Programs of one block of the matrix stand side by side, so that memory is asked for it once.
-        inside = (local % mine_tiles) * ROWS + tl.arange(0, ROWS)
-        n = (local // mine_tiles) * COLUMNS + tl.arange(0, COLUMNS)
-        there = inside < tl.sum(tl.where(mine, count, 0))
-        row = tl.sum(tl.where(each < expert, count, 0)) + inside
-        source = tl.load(sources + row, mask=there, other=0) if GATHER else row
-        k = tl.arange(0, BLOCK)
-        inputs_of = x + source[:, None].to(tl.int64) * K + k[None, :]
-        tile_of = weight + (expert.to(tl.int64) * N + n)[None, :] * K + k[:, None]
-        total = tl.zeros([ROWS, COLUMNS], tl.float32)
-        for start in range(0, K, BLOCK):
-            if EVEN:
-                inputs = tl.load(inputs_of + start, mask=there[:, None], other=0.0)
-                tile = tl.load(tile_of + start, mask=(n < N)[None, :], other=0.0)
-            else:
-                here = start + k < K
-                inputs = tl.load(inputs_of + start, mask=there[:, None] & here[None, :], other=0.0)
-                tile = tl.load(tile_of + start, mask=(n < N)[None, :] & here[:, None], other=0.0)
-            total = tl.dot(inputs, tile, total, input_precision="ieee")
-        if RELU2:
-            total = tl.maximum(total, 0.0)
-            total *= total
-        place = out + row[:, None].to(tl.int64) * N + n[None, :]
-        tl.store(place, total.to(out.dtype.element_ty), mask=there[:, None] & (n < N)[None, :])
+        inside, block = (local % mine_tiles) * ROWS, local // mine_tiles
+        first = tl.sum(tl.where(each < expert, count, 0)) + inside
+        left = tl.sum(tl.where(mine, count, 0)) - inside
+        column = block * COLUMNS
+        if (NARROW < COLUMNS) and (block == BLOCKS - 1):  # the columns that are left over take a smaller tile
+            grouped_tile(
+                x, sources, weight, out, first, left, expert, column, K, N, GATHER, RELU2, ROWS, NARROW, BLOCK
+            )
+        else:
+            grouped_tile(
+                x, sources, weight, out, first, left, expert, column, K, N, GATHER, RELU2, ROWS, COLUMNS, BLOCK
+            )
 
 
 def grouped(x: Tensor, weight: Tensor, assigned: Assigned, *, up: bool) -> Tensor:
@@ -182,9 +192,11 @@ def grouped(x: Tensor, weight: Tensor, assigned: Assigned, *, up: bool) -> Tenso
     out = torch.empty(total, n, device=x.device, dtype=x.dtype)
     rows, columns, warps, stages = next(tile for most, tile in TILES if total <= most * count)
     tiles = min(total, triton.cdiv(total, rows) + count)  # no more than that whatever the counts are
+    narrow = min(columns, max(16, triton.next_power_of_2(n % columns or columns)))
     grouped_kernel[(tiles * triton.cdiv(n, columns),)](
         x, assigned.sources, weight, assigned.counts, out,
-        K=k, N=n, EXPERTS=count, GATHER=up, RELU2=up, ROWS=rows, COLUMNS=columns, BLOCK=BLOCK,
+        K=k, N=n, EXPERTS=count, GATHER=up, RELU2=up,
+        ROWS=rows, COLUMNS=columns, NARROW=narrow, BLOCK=BLOCK,
         num_warps=warps, num_stages=stages,
     )  # fmt: skip
     return out
