@@ -4,8 +4,8 @@ Needs a GPU with about 8 GB free. Times are from pixels or samples in host memor
 then the best of RUNS. `peak_gb` is the card's memory above weights and inputs. The limit of a picture is its arithmetic
 at the card's measured rate of products.
 
-`--films FILE...` are recordings, of which the pairs of frames that equal the pair before are not encoded: how many those
-are at the engine's two frames a second, and the time beside that of the same frames with one pixel changed in each.
+`--films FILE...` are recordings, of which pairs of frames that equal the pair before are not encoded: their share at
+the engine's two frames a second, and the time beside that of the same frames with one pixel changed in each.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def skipping(encoders: Encoders, path: Path) -> dict[str, Any]:
     films = [Film(given, width, height, range(len(frames)), 2.0) for given in (frames, unlike)]
     pairs, unchanged = -(-len(frames) // VISION.tubelet), encoders.film(films[0])[1].unchanged
     seconds, every_pair = (measured(lambda film=film: len(encoders.film(film)[0]))["s"] for film in films)  # type: ignore[misc]
-    return {"pairs": pairs, "unchanged": unchanged, "share": round(unchanged / pairs, 3), "s": seconds, "all_s": every_pair}
+    share = round(unchanged / pairs, 3)
+    return {"pairs": pairs, "unchanged": unchanged, "share": share, "s": seconds, "all_s": every_pair}
 
 
 def measured(job: Callable[[], int]) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", metavar="JOB", help="show the kernels of one job instead")
     parser.add_argument("--peers", action="store_true", help="compare the towers alone with transformers' as well")
-    parser.add_argument("--films", metavar="FILE", type=Path, nargs="*", default=[], help="recordings to measure as well")
+    parser.add_argument("--films", metavar="FILE", type=Path, nargs="*", default=[], help="recordings to measure, too")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/encode.json"))
     given = parser.parse_args()
     encoders = random_encoders("cuda")

@@ -20,6 +20,7 @@ class Cache:
                    a ring: the input of position t stands in row t % conv width
     state          [Mamba blocks, slots, heads, head dim, state size]       fp32
     lengths        [slots] int64: tokens seen; `seen` is the host's copy
+    arrivals       attention block -> event after which its keys and values are here, where they are still coming in
     """
 
     def __init__(self, config: TextConfig, slots: int, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
@@ -35,6 +36,7 @@ class Cache:
         )
         self.lengths = torch.zeros(slots, device=device, dtype=torch.int64)
         self.seen = [0] * slots
+        self.arrivals: dict[int, torch.cuda.Event] = {}
 
     @staticmethod
     def bytes(config: TextConfig, slots: int, capacity: int, dtype: torch.dtype) -> int:
@@ -46,10 +48,18 @@ class Cache:
 
     def clear(self, slot: int) -> None:
         """Forget the sequence in `slot`. Keys and values stay as they are: nothing reads past a length."""
+        for layer in list(self.arrivals):
+            self.await_keys(layer)
         self.conv[:, slot].zero_()
         self.state[:, slot].zero_()
         self.lengths[slot] = 0
         self.seen[slot] = 0
+
+    def await_keys(self, layer: int) -> None:
+        """Let what is queued from here on wait until the block's keys and values are here."""
+        event = self.arrivals.pop(layer, None)
+        if event is not None:
+            torch.cuda.current_stream(self.keys.device).wait_event(event)
 
     def advance(self, slot: int, tokens: int) -> None:
         """Count tokens that a prefill put into `slot`."""

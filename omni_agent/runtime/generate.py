@@ -196,10 +196,11 @@ class Generator:
             return self.model.prefill(prompt, cache, slot, chunk=self.chunk)[None], 0
         if not isinstance(prompt, Prompt):
             prompt = of_text(prompt, self.model.device)
+        self.model.require_known(prompt.ids)  # here, since from the restoring on the host does not wait for the device
         kept = self.snapshots if keep else None
         path = segments(prompt, self.chunk, kept.root if kept else None)
         start = kept.restore(path, cache, slot) if kept else 0
-        embedded = prompt.embedded(self.model.embed, start)
+        embedded = prompt.embedded(self.model.lookup, start)
         logits, states = embedded.new_empty(0), {}
         for segment in path:
             if start <= segment.start < (until or len(prompt)):

@@ -78,7 +78,7 @@ class Run:
 class Prompt:
     """ids int64 [N] with placeholders; `values` [M, hidden] replace the embeddings at `places` int64 [M], ascending.
 
-    `runs` name the media in order, `cuts` are the positions at which prefill always stops (see `segments`).
+    `runs` name all the media in order, `cuts` are the positions at which prefill always stops (see `segments`).
     """
 
     ids: torch.Tensor
@@ -93,7 +93,7 @@ class Prompt:
     def embedded(self, embed: Callable[[torch.Tensor], torch.Tensor], start: int = 0) -> torch.Tensor:
         """[N - start, hidden] from position `start` on, given the model's own `embed(ids)`."""
         hidden = embed(self.ids[start:])
-        first = int(torch.searchsorted(self.places, start))
+        first = sum(min(max(start - run.start, 0), run.count) for run in self.runs)
         places, values = self.places[first:] - start, self.values[first:]
         if not len(places):
             return hidden

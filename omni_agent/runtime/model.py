@@ -66,10 +66,18 @@ class LanguageModel:
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids [T] -> [T, hidden]. Raises EngineError for an id outside the vocabulary (the video placeholder is)."""
-        low, high = (int(bound) for bound in ids.aminmax())
+        self.require_known(ids)
+        return self.lookup(ids)
+
+    def require_known(self, ids: Tensor) -> None:
+        """Raise EngineError for an id outside the vocabulary. The host waits for the device."""
+        low, high = torch.stack(ids.aminmax()).tolist()
         if low < 0 or high >= self.config.vocab_size:
             wrong = low if low < 0 else high
             raise EngineError(f"token id {wrong} is outside the vocabulary of {self.config.vocab_size}")
+
+    def lookup(self, ids: Tensor) -> Tensor:
+        """`embed` for ids that are known; the host does not wait."""
         return F.embedding(ids, self.embeddings)
 
     @torch.inference_mode()

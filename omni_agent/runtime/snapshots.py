@@ -40,15 +40,19 @@ class Snapshots:
 
         The beginning comes last, as the most recently used: it is of use to the most prompts.
         """
-        state, *kept = self.tiers.fetch(names)
-        if state is None or any(blob is None for blob in kept):
+        state, *blobs = self.tiers.fetch(names)
+        found = [(segment, blob) for segment, blob in zip(reversed(path), blobs, strict=True) if blob is not None]
+        if state is None or len(found) < len(blobs):
             return False
-        for segment, blob in zip(reversed(path), kept, strict=True):
-            assert blob is not None
-            cache.keys[:, slot, :, segment.start : segment.end] = blob["keys"]
-            cache.values[:, slot, :, segment.start : segment.end] = blob["values"]
-        cache.conv[:, slot] = state["conv"]
-        cache.state[:, slot] = state["state"]
+        cache.conv[:, slot].copy_(state["conv"], non_blocking=True)
+        cache.state[:, slot].copy_(state["state"], non_blocking=True)
+        for segment, blob in found:
+            if blob["keys"].device == cache.keys.device:
+                cache.keys[:, slot, :, segment.start : segment.end] = blob["keys"]
+                cache.values[:, slot, :, segment.start : segment.end] = blob["values"]
+        far = [(segment, blob) for segment, blob in found if blob["keys"].device != cache.keys.device]
+        if far:
+            _bring(far, cache, slot)
         cache.advance(slot, path[-1].end)
         return True
 
@@ -80,3 +84,18 @@ def _keys(segment: Segment) -> str:
 
 def _state(segment: Segment) -> str:
     return f"state-{segment.key}"
+
+
+def _bring(far: Sequence[tuple[Segment, Blob]], cache: Cache, slot: int) -> None:
+    """Keys and values from pinned host memory, block by block on a stream of their own: the first blocks of the model
+    compute while those of the later ones come in (`Cache.await_keys`)."""
+    own = torch.cuda.Stream(cache.keys.device)
+    own.wait_stream(torch.cuda.current_stream(cache.keys.device))  # the sequence before is done with these rows
+    with torch.cuda.stream(own):
+        for layer in range(cache.keys.shape[0]):
+            for segment, blob in far:
+                for part, whole in (("keys", cache.keys), ("values", cache.values)):
+                    for head, rows in enumerate(whole[layer, slot]):  # each head's rows lie side by side
+                        rows[segment.start : segment.end].copy_(blob[part][layer, head], non_blocking=True)
+            cache.arrivals[layer] = torch.cuda.Event()
+            cache.arrivals[layer].record(own)

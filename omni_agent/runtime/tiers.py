@@ -89,10 +89,12 @@ class Tiers:
 
     def get(self, name: str) -> Blob | None:
         """The blob's tensors on the device, or None."""
-        return self.fetch([name])[0]
+        (blob,) = self.fetch([name])
+        return blob and {part: tensor.to(self.device, non_blocking=True) for part, tensor in blob.items()}
 
     def fetch(self, names: Sequence[str]) -> list[Blob | None]:
-        """Several blobs, as `get` gives them; those on disk are read at the same time. The last is the last used."""
+        """Several blobs where they lie, on the device or in pinned host memory; those on disk are read onto the device,
+        all at the same time. The last is the last used."""
         stored = self._read([name for name in names if name not in self._near and name not in self._far])
         return [self._taken(name, stored.get(name)) for name in names]
 
@@ -119,12 +121,8 @@ class Tiers:
 
     def _taken(self, name: str, read: Blob | None) -> Blob | None:
         with self._lock:
-            blob = self._near.get(name)
-            kept = self._far.get(name)
-            if blob is None and kept is not None:
-                blob = {part: tensor.to(self.device, non_blocking=True) for part, tensor in kept.items()}
-                self._place(name, blob)
-            elif blob is None and read is not None:
+            blob = self._near.get(name) or self._far.get(name)
+            if blob is None and read is not None:
                 blob = read
                 self._place(name, blob)
             return blob

@@ -38,9 +38,8 @@ def causal_conv_kernel(
         here = inside & (at >= 0) & (at < tokens)
         x = tl.load(inputs + at.to(tl.int64) * inputs_row + channel[None, :], mask=here, other=0.0).to(tl.float32)
         if tap < WIDTH - 1:
-            if tl.program_id(0) == 0:
-                old = ring + ((seen + at + WIDTH) % WIDTH) * CHANNELS + channel[None, :]
-                x += tl.load(old, mask=inside & (at < 0), other=0.0).to(tl.float32)
+            old = ring + ((seen + at + WIDTH) % WIDTH) * CHANNELS + channel[None, :]
+            x += tl.load(old, mask=inside & (at < 0), other=0.0).to(tl.float32)
         x *= tl.load(weight + channel * WIDTH + tap, mask=channel < CHANNELS, other=0.0).to(tl.float32)[None, :]
         total += x
     total *= tl.sigmoid(total)

@@ -171,9 +171,7 @@ def grouped_kernel(
         left = tl.sum(tl.where(mine, count, 0)) - inside
         column = block * COLUMNS
         if (NARROW < COLUMNS) and (block == BLOCKS - 1):  # the columns that are left over take a smaller tile
-            grouped_tile(
-                x, sources, weight, out, first, left, expert, column, K, N, GATHER, RELU2, ROWS, NARROW, BLOCK
-            )
+            grouped_tile(x, sources, weight, out, first, left, expert, column, K, N, GATHER, RELU2, ROWS, NARROW, BLOCK)
         else:
             grouped_tile(
                 x, sources, weight, out, first, left, expert, column, K, N, GATHER, RELU2, ROWS, COLUMNS, BLOCK

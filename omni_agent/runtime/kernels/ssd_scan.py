@@ -54,8 +54,9 @@ def chunk_state_kernel(
 
 @triton.jit(do_not_specialize=["chunks", "row"])
 def pass_state_kernel(
-    added, total, state, states, chunks, row, HEADS: tl.constexpr, SIZE: tl.constexpr, Q: tl.constexpr, BLOCK: tl.constexpr
-):
+    added, total, state, states, chunks, row,
+    HEADS: tl.constexpr, SIZE: tl.constexpr, Q: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     head = tl.program_id(0)
     place = head.to(tl.int64) * SIZE + tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     value = tl.load(state + place)
