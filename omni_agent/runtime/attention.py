@@ -12,7 +12,6 @@ from omni_agent.runtime.config import TextConfig
 from omni_agent.runtime.layers import ANY_LENGTH, Make, fast
 
 WHOLE = 16_384  # tokens of a full prompt chunk: so many queries are worth cuDNN's plans
-FEW, LONG = 256, 49_152  # tokens after a past from which on query heads that share a key head read it together
 
 
 class Attention:
@@ -69,10 +68,6 @@ def attend(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
             return attention_prefill.attend(q, keys, values)
     first = length == tokens
     query, past = q.transpose(0, 1)[None], (keys[None], values[None])
-    if fast(q) and tokens <= FEW and length - tokens >= LONG:
-        from omni_agent.runtime.kernels import attention_prefill
-
-        return attention_prefill.attend_few(q, keys, values)
     if fast(q) and not first:
         # What torch.nn.attention.bias.causal_lower_right does here; importing that takes torch's compiler, 4 s.
         out = torch.ops.aten._scaled_dot_product_flash_attention(query, *past, 0.0, True)[0]

@@ -422,16 +422,6 @@ def test_attend_in_parts(chunks: int) -> None:
     close(kernel.attend(q, keys, values), kernel.attend_reference(q, keys, values), dtype)
 
 
-@pytest.mark.skipif(INTERPRETED, reason="flash attention needs a GPU")
-@pytest.mark.parametrize(("tokens", "past"), [(1, 1), (32, 700), (50, 70_000), (256, 3)])
-def test_attend_few(tokens: int, past: int) -> None:
-    from omni_agent.runtime.kernels import attention_prefill as kernel
-
-    q = draw(tokens, 36, 128, dtype=torch.bfloat16)[:, :32]
-    keys, values = (draw(2, 80_000, 128, dtype=torch.bfloat16)[:, : past + tokens] for _ in range(2))
-    close(kernel.attend_few(q, keys, values), kernel.attend_reference(q, keys, values), torch.bfloat16)
-
-
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 0.95), (1.0, 0.3), (2.0, 0.8)])
 @pytest.mark.parametrize("vocab", [7, 100, 20_000])
 def test_sampling_follows_the_nucleus(temperature: float, top_p: float, vocab: int) -> None:

@@ -72,23 +72,6 @@ def attend(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return join_parts([out for out, _ in parts], [sums for _, sums in parts])
 
 
-def attend_few(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """`attend` for a few tokens after a long past of any length, by flash attention.
-
-    All queries of the heads that share a key head go through as rows of one: so each key is read once and not once a
-    head, which a long past, larger than the second-level cache, makes the whole cost.
-    """
-    (tokens, heads, d), (kv, total) = q.shape, keys.shape[:2]
-    past = total - tokens
-    flash: Any = torch.ops.aten._scaled_dot_product_flash_attention
-    packed = q.unflatten(1, (kv, -1)).transpose(0, 1).reshape(1, kv, -1, d)  # rows: token, head within the group
-    out, sums = flash(packed, keys[None, :, :past], values[None, :, :past], 0.0, False)[:2]
-    out = out[0].unflatten(1, (tokens, -1)).transpose(1, 2).reshape(heads, tokens, d)
-    sums = sums[0].unflatten(1, (tokens, -1)).transpose(1, 2).reshape(heads, tokens)
-    own, own_sums = flash(q.transpose(0, 1)[None], keys[None, :, past:], values[None, :, past:], 0.0, True)[:2]
-    return join_parts([out.contiguous(), own[0].contiguous()], [sums.contiguous(), own_sums[0].contiguous()])
-
-
 def _cudnn(q: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> tuple[Tensor, Tensor]:
     attention: Any = torch.ops.aten._scaled_dot_product_cudnn_attention
     out, sums = attention(q.transpose(0, 1)[None], keys[None], values[None], None, True, 0.0, causal, False)[:2]
