@@ -118,7 +118,7 @@ def peers(encoders: Encoders) -> dict[str, Callable[[], int]]:
 def skipping(encoders: Encoders, path: Path) -> dict[str, Any]:
     """What is saved on a recording by not encoding again what did not change."""
     from omni_agent.engines.base import Options
-    from omni_agent.engines.local import FRAME_SIDE
+    from omni_agent.engines.turn import FRAME_SIDE
     from omni_agent.media import video
 
     clip, options = video.load(path), Options()
