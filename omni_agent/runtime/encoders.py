@@ -71,7 +71,12 @@ class Encoders:
                     sound.hidden, sound.projector, sound.output, SOUND_NAMES, sound.projector_bias
                 )
         for part in self.parts.values():
-            part.to(dtype).to_empty(device=self.device).requires_grad_(False).eval()
+            part.to(dtype).eval()
+            if self.device.type != "meta":  # not by `to_empty`: on meta tensors that imports sympy, 2 s of every start
+                like = part.state_dict().items()
+                empty = {name: torch.empty(t.shape, dtype=t.dtype, device=self.device) for name, t in like}
+                part.load_state_dict(empty, assign=True)
+            part.requires_grad_(False)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every checkpoint tensor's name and where its values go; of the rest, `SKIPPED` says why."""
