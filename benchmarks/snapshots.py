@@ -2,16 +2,19 @@
 
 Weights are random, so what is said means nothing; the times and the comparison of tokens hold for any weights. The
 prompt is kept in GPU memory, in host memory and on disk in turn, and asked 32 new tokens; disk is read by fresh tiers,
-as after a restart, once from the system's page cache and once after it was dropped.
+as after a restart, once from the system's page cache and once after it was dropped. `disk_plain_s` is what 16 threads
+need to read the same files and do nothing with them: the disk's share of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,26 @@ def first_token(generator: Generator, prompt: Prompt) -> tuple[float, list[int]]
     return seconds, [event.id for event in (first, *stream) if hasattr(event, "id")]
 
 
+def drop_caches() -> None:
+    Path("/proc/sys/vm/drop_caches").write_text("3")
+
+
+def plain_read(folder: Path, block: int = 2 << 20) -> float:
+    """Seconds to read every file of a folder that is not in the page cache."""
+    drop_caches()
+    begun = time.perf_counter()
+    jobs = [(path, at) for path in folder.glob("*.safetensors") for at in range(0, path.stat().st_size, block)]
+
+    def read(job: tuple[Path, int]) -> None:
+        handle = os.open(job[0], os.O_RDONLY)
+        os.pread(handle, block, job[1])
+        os.close(handle)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(read, jobs))
+    return time.perf_counter() - begun
+
+
 def measure(model: LanguageModel, length: int, folder: Path) -> dict[str, Any]:
     generator = Generator(model, length + 1024)
     prompts = [asked(length, question) for question in range(RUNS)]
@@ -75,12 +98,13 @@ def measure(model: LanguageModel, length: int, folder: Path) -> dict[str, Any]:
         runs = []
         for prompt in prompts[:3]:
             if dropped:
-                Path("/proc/sys/vm/drop_caches").write_text("3")
+                drop_caches()
             fresh = open_store(folder, 32 * GB, print)
             generator.snapshots = Snapshots(Tiers(model.device, Limits(), fresh), "benchmark")
             runs.append(first_token(generator, prompt))
         found[f"{place}_all_s"] = [seconds for seconds, _ in runs]
         found["equal"] &= [tokens for _, tokens in runs[:2]] == [tokens for _, tokens in full]
+    found["disk_plain_s"] = min(plain_read(folder) for _ in range(2))
     found["bytes"] = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     assert store is not None
     store.clear()
