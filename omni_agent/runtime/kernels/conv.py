@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-ROWS, COLUMNS = 64, 64
+ROWS, COLUMNS = 32, 128
 
 
 @triton.jit(do_not_specialize=["tokens", "seen"])
