@@ -61,3 +61,51 @@ def test_a_small_glimpse_is_not_when_a_text_is_shown() -> None:
 def test_an_emphasised_word_ends_the_sentence_above_it() -> None:
     lines = (line("the only limit is your", 0.3, 0.385, 0.084), line("imagination", 0.3, 0.48, 0.125))
     assert passage(shown([Screen(0.0, 0.0, lines)], 5.0), "the only limit is your imagination")
+
+
+def valued(lines: tuple[Line, ...], panes: tuple[Box, ...] = ()) -> set[tuple[str, str]]:
+    """The labels and values that one screen may state."""
+    return {(one.label, one.text) for one in shown([Screen(0.0, 0.0, lines, panes)], 5.0) if one.label}
+
+
+def test_a_value_stands_beside_or_under_its_label() -> None:
+    settings = (line("Repeat delay", 0.1, 0.1), line("500 ms", 0.6, 0.1), line("Repeat speed", 0.1, 0.2))
+    card = (line("Project leader", 0.1, 0.5), line("Tony Chicken", 0.1, 0.55))
+    assert ("Repeat delay", "500 ms") in valued(settings) and ("Repeat speed", "500 ms") not in valued(settings)
+    assert ("Project leader", "Tony Chicken") in valued(card)
+
+
+def test_a_large_number_stands_over_its_label() -> None:
+    assert ("Pending orders", "18") in valued((line("18", 0.1, 0.3, 0.06), line("Pending orders", 0.1, 0.38, 0.03)))
+
+
+def test_a_line_with_its_own_value_names_no_other() -> None:
+    lines = (line("Homepage: https://www.vim.org/", 0.1, 0.1), line("Suggests: indent", 0.1, 0.15))
+    assert not valued(lines)
+
+
+def test_a_command_is_followed_by_what_it_prints_and_no_more() -> None:
+    lines = tuple(
+        line(text, 0.05, 0.1 + 0.05 * number)
+        for number, text in enumerate(("$ id -u nobody", "65534", "$ wc -l a b", "284 a", "78 b", "$"))
+    )
+    found = valued(lines)
+    assert ("$ id -u nobody", "65534") in found and ("$ wc -l a b", "284 a 78 b") in found
+
+
+def test_what_a_heading_heads_ends_at_the_next_one() -> None:
+    lines = (
+        line("Personal", 0.1, 0.1, 0.05), line("Appearance", 0.1, 0.17, 0.03), line("Panel", 0.1, 0.21, 0.03),
+        line("Hardware", 0.1, 0.27, 0.05), line("Display", 0.1, 0.34, 0.03),
+    )  # fmt: skip
+    assert {("Personal", "Appearance Panel"), ("Hardware", "Display")} <= valued(lines)
+    display = passage(shown([Screen(0.0, 0.0, lines)], 5.0), "Display")
+    assert display.heading == "Hardware"
+
+
+def test_a_value_is_shown_only_while_its_label_is_beside_it() -> None:
+    """A number that is elsewhere later is no value of the label then."""
+    label, here, elsewhere = line("Volume", 0.1, 0.1), line("75", 0.5, 0.1), line("75", 0.5, 0.8)
+    screens = [Screen(0.0, 0.0, (label,)), Screen(4.0, 4.0, (label, here)), Screen(9.0, 9.0, (label, elsewhere))]
+    one = next(one for one in shown(screens, 12.0) if one.label == "Volume" and one.text == "75")
+    assert (one.start, one.end) == (4.0, 9.0)

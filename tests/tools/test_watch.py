@@ -114,6 +114,18 @@ def test_a_video_without_sound(tmp_path: Path, film: Film) -> None:
     assert [Path(m.frame).parent for m in result.moments if m.frame] == [tmp_path / "frames"] * len(result.moments)
 
 
+def test_a_setting_and_what_stands_around_it(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "Repeat delay:     500 ms\nBlink delay:     1200 ms")], 2.0)
+    result = ask(path, "What is the blink delay set to?")
+    assert "1200" in result.answer and "500" not in result.answer
+    assert "1200" in result.moments[0].seen and "Repeat delay" in result.moments[0].seen
+
+
+def test_what_a_command_printed(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "$ id -u nobody\n65534\n$ id -u daemon\n1")], 2.0)
+    assert "65534" in ask(path, "What is the user id of nobody?").answer
+
+
 def test_a_tone_is_not_speech_and_the_pictures_still_answer(tmp_path: Path, film: Film) -> None:
     path = film(tmp_path / "tone.mp4", [(0.0, "Platform 7"), (1.5, "Platform 9")], 3.0, rate=10, beep=True)
     result = ask(path, "Which platform is shown last?")

@@ -39,7 +39,7 @@ def answer(question: str, pages: Sequence[Page], embedder: Embedder, reranker: R
     if not ranked:
         return Reply(False, "", reason="there is no sentence or table row on these pages")
     worth, best = ranked[0]
-    if not decision.answers(worth):
+    if not decision.DOCUMENTS.answers(worth):
         return Reply(False, "", reason=_reason(asked, best))
     told = [best] if (beside := _beside(ranked)) is None else sorted((best, beside), key=lambda c: c.hit.index)
     near = [candidate for other, candidate in ranked if other > worth - NEARLY]
@@ -57,7 +57,7 @@ def rank(
         return []
     bearing = find(asked, found, embedder, progress)
     every = candidates(asked, bearing, embedder, reranker)
-    worths = [decision.worth(figures(asked, bearing, candidate)) for candidate in every]
+    worths = [decision.DOCUMENTS.worth(figures(asked, bearing, candidate)) for candidate in every]
     return sorted(zip(worths, every, strict=True), key=lambda pair: -pair[0])
 
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
+from itertools import pairwise
+from typing import Literal
 
 from omni_agent.media import layout
 from omni_agent.perception.lite import tables
 from omni_agent.types import Box, Line, Word
 
+PROMPT = re.compile(r"\S{0,40}[$#>❯%](?:\s|$)")
 CELL = 30  # characters; shorter text in a table's row is its cell, not a paragraph's line
+FULL = 24  # characters of a line that may go on in the next; shorter ones are labels, a list or a title
+SLIDE = 0.04  # height, as a share of the picture's, of letters of which few fit on a line
 SIDEWAYS = 1.2  # height by width, each as a share of the picture's
+VALUE = 60  # characters that a value has at most which stands beside or under its label
+UNDER = 2.2  # heights of a label within which its value stands under it
+FOLLOWING = 8  # lines that are read with the command or heading above them
+LARGER = 1.15  # height of letters that stand out, in those of the text beside them
+HEADING = 1.3  # and that of a heading's, which no difference between two readings reaches
 
 Seen = tuple[int, Line]  # a line with the number of its track
+Relation = Literal["", "beside", "under", "over", "after"]  # where a value stands, seen from its label
 
 
 def by_pane(seen: Sequence[Seen], panes: Sequence[Box]) -> dict[Box | None, list[Seen]]:
@@ -71,6 +83,95 @@ def groups(seen: Sequence[Seen], tabled: Container[Box]) -> Iterator[list[Seen]]
     yield from _paragraphs(level, tabled)
 
 
+def statements(seen: Sequence[Seen]) -> Iterator[tuple[Relation, list[Seen], list[Seen]]]:
+    """Each label with what may be its value, and where that stands: beside it, under it, over it where the value stands
+    out, or after it: the lines that follow a heading, an announcement or a command. Which of them are meant is decided
+    with a question."""
+    level = [item for item in seen if not _sideways(item[1]) and re.search(r"\w\w|\d", item[1].text)]
+    beside = [pair for row in _rows(level) for pair in pairwise(row)]
+    yield from (("beside", [label], [value]) for label, value in beside)
+    served = {label[0] for label, _ in beside if label[1].text.endswith(":")}  # such labels have their values
+    for item in level:
+        below = _below(item, level)
+        if below is not None and not _complete(below[1].text):
+            if not _complete(item[1].text) and item[0] not in served and len(below[1].text) <= VALUE:
+                yield "under", [item], [below]
+            larger = item[1].box.height > LARGER * below[1].box.height
+            if larger or (re.search(r"\d", item[1].text) and not re.search(r"\d", below[1].text)):
+                yield "over", [below], [item]
+        if item[0] not in served and (following := _following(item, level)):
+            yield "after", [item], following
+
+
+def _complete(text: str) -> bool:
+    """Whether a line has its own label and value ("Order: 4F3"), and so names no other."""
+    return re.match(r"[^\W\d][^:]{0,40}:\s?\S", text) is not None
+
+
+def _below(above: Seen, seen: Sequence[Seen]) -> Seen | None:
+    """The next line under this one that begins or is centred where it is, or stands within its width."""
+    box = above[1].box
+    under = [
+        item
+        for item in seen
+        if box.center[1] < item[1].box.center[1] - 0.5 * box.height
+        and item[1].box.y0 - box.y1 < UNDER * max(box.height, item[1].box.height)
+        and min(box.x1, item[1].box.x1) - max(box.x0, item[1].box.x0) > 0
+    ]
+    return min(under, key=lambda item: (round(item[1].box.y0, 2), abs(item[1].box.x0 - box.x0)), default=None)
+
+
+def _following(head: Seen, seen: Sequence[Seen]) -> list[Seen]:
+    """What a command prints, an announcement announces, or a heading heads: the lines below it, up to the next prompt
+    or the next line as large."""
+    box, text = head[1].box, head[1].text
+    command = PROMPT.match(text) is not None
+    found: list[Seen] = []
+    last = box
+    for item in sorted(seen, key=lambda item: (item[1].box.y0, item[1].box.x0)):
+        here = item[1].box
+        if here.center[1] <= box.y1 or (not command and here.x1 <= box.x0) or here.x0 >= max(box.x1, box.x0 + 0.5):
+            continue
+        apart = here.y0 - last.y1 > 3 * max(box.height, here.height)
+        if PROMPT.match(item[1].text) or apart or len(found) == FOLLOWING:
+            break
+        if not command and found and here.height * LARGER > box.height and not text.endswith(":"):
+            break
+        if not found and not command and not text.endswith(":") and here.height * LARGER > box.height:
+            break
+        found.append(item)
+        last = here
+    return found
+
+
+def heading_of(group: Sequence[Seen], seen: Sequence[Seen]) -> int | None:
+    """The track of the nearest larger line above a group that begins no further right than it, or stands over it."""
+    box = layout.union([line.box for _, line in group])
+    height = max(line.box.height for _, line in group)
+    over = [
+        (track, line)
+        for track, line in seen
+        if line.box.y1 <= box.y0 + 0.3 * height and line.box.height > HEADING * height and line.box.x0 < box.x1
+    ]
+    return max(over, key=lambda item: item[1].box.y1, default=(None, None))[0]
+
+
+def around(group: Sequence[Seen], seen: Sequence[Seen]) -> list[int]:
+    """The tracks of a group with what stands in its row and right above and under it, in reading order."""
+    box = layout.union([line.box for _, line in group])
+    height = max(line.box.height for _, line in group)
+    own = {track for track, _ in group}
+
+    def close(line: Line) -> bool:
+        if box.y0 < line.box.center[1] < box.y1:
+            return True
+        reach = UNDER * max(height, line.box.height)
+        over = min(box.x1, line.box.x1) > max(box.x0, line.box.x0)
+        return over and max(line.box.y0 - box.y1, box.y0 - line.box.y1) < reach
+
+    return [track for row in _rows(seen) for track, line in row if track in own or close(line)]
+
+
 def _rows(seen: Sequence[Seen]) -> list[list[Seen]]:
     """Lines that stand side by side, left to right; rows from top to bottom."""
     rows: list[list[Seen]] = []
@@ -103,7 +204,10 @@ def _paragraphs(seen: Sequence[Seen], tabled: Container[Box]) -> Iterator[list[S
             continue
         group = [item]
         for other, below in enumerate(left[index + 1 :], index + 1):
-            if other not in taken and len(group) < 8 and _goes_on(group[-1][1].box, below[1].box):
+            if other in taken or len(group) == 8 or _complete(group[-1][1].text) or _complete(below[1].text):
+                continue
+            short = len(group[-1][1].text) < FULL and group[-1][1].box.height < SLIDE
+            if not short and _goes_on(group[-1][1].box, below[1].box):
                 group.append(below)
                 taken.add(other)
         if len(group) > 1:

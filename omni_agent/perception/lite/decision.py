@@ -1,9 +1,10 @@
-"""Which candidate is the answer, and whether any is: figures weighed by what the tuning questions taught.
+"""Which candidate is the answer, and whether any is: figures weighed by what questions with known answers taught.
 
 A conditional logit with an outside option: each candidate's worth is a weighted sum of its figures, "not there" has a
-worth of its own, and the best candidate is the answer where it comes near enough to that: refusing what is there is
-the worse mistake, since the quote shows what an answer rests on. The weights are in data/decision.json, written by
-`python -m benchmarks.fit_ask`, which also says how well they do on documents that they were not fitted to.
+worth of its own, and the best candidate is the answer where it comes near enough to that. For documents refusing what
+is there is the worse mistake, since the quote shows what an answer rests on. The weights are in data/, written by
+`python -m benchmarks.fit_ask` and `benchmarks.fit_watch`, which also say how well they do on files that they were not
+fitted to.
 """
 
 from __future__ import annotations
@@ -11,24 +12,33 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
 from omni_agent.perception.lite.candidates import FIGURES
 
 
-def worth(figures: Sequence[float]) -> float:
-    """How much more a candidate is worth than "not there", in logits. `figures` as in FIGURES."""
-    weights = _kept()["weights"]
-    return sum(weights[name] * figure for name, figure in zip(FIGURES, figures, strict=True)) - float(
-        _kept()["not there"]
-    )
+class Decision:
+    """Weights for figures of these names, from a file in data/."""
 
+    def __init__(self, file: str, names: Sequence[str]) -> None:
+        self._file, self._names = file, names
 
-def answers(worth: float) -> bool:
-    """Whether a candidate of this worth is given as the answer."""
-    return worth > float(_kept()["answers above"])
+    def worth(self, figures: Sequence[float]) -> float:
+        """How much more a candidate is worth than "not there", in logits. `figures` in the order of the names."""
+        weights = self._kept["weights"]
+        total = sum(weights[name] * figure for name, figure in zip(self._names, figures, strict=True))
+        return float(total - self._kept["not there"])
+
+    def answers(self, worth: float) -> bool:
+        """Whether a candidate of this worth is given as the answer."""
+        return worth > float(self._kept["answers above"])
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        text = (files("omni_agent.perception.lite") / "data" / self._file).read_text(encoding="utf-8")
+        return dict(json.loads(text))
 
 
 def confidence(worth: float) -> float:
@@ -36,7 +46,4 @@ def confidence(worth: float) -> float:
     return 1 / (1 + math.exp(-worth))
 
 
-@cache
-def _kept() -> dict[str, Any]:
-    text = (files("omni_agent.perception.lite") / "data" / "decision.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+DOCUMENTS = Decision("decision.json", FIGURES)

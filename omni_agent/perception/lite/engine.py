@@ -108,7 +108,7 @@ class LitePerception:
         from omni_agent.perception.lite.look import look
 
         notes = {} if memory is None else memory
-        return look(clip, question, segments, self._reader, self._embedder, notes, progress)
+        return look(clip, question, segments, self._reader, self._embedder, self._reranker, notes, progress)
 
     def minutes(self, segments: Sequence[Segment]) -> Minutes:
         from omni_agent.perception.lite.minutes import minutes

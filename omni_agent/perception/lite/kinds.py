@@ -28,6 +28,9 @@ class Kind(Enum):
     VERSION = "a version"
     COLOUR = "a colour"
     ERROR = "an error"
+    FILE = "the name of a file or folder"
+    OPTION = "an option"
+    QUESTION = "a question"
 
 
 _NUMBER_WORDS = (
@@ -90,6 +93,12 @@ _HOLDS: dict[Kind, str] = {
 }
 
 
+_HOLDS |= {
+    Kind.FILE: r"(?:^|[\s('\"`‘“=:])[~.]{0,2}/\w|\w/(?:\s|$)|\b[\w-]+\.[a-z][a-z0-9]{0,4}\b",
+    Kind.OPTION: r"(?<![\w-])--?[a-z]|\w_\w|\w\s?=\s?\S",
+    Kind.QUESTION: r"\?",
+}
+
 _WORDS = r"[^\W\d_][\w'’-]+"  # of letters in any script
 _SECOND_NAMES = re.compile(rf"({_WORDS}) (?:(?:[^\W\d_]{{2,3}}|[A-Z]\.) ){{0,2}}(?=({_WORDS}))")
 _INNER_WORD = re.compile(rf"(?<=[\w,:] )({_WORDS})|^({_WORDS})$")
@@ -122,6 +131,30 @@ _ASKED_OF_DOCUMENTS: tuple[tuple[Kind, str], ...] = (
     (Kind.NUMBER, r"\bhow (?:deep|heavy|thick|hot|cold|long)\b|\b(?:what|which) (?:share|proportion|rate|ratio)\b"),
     (Kind.NUMBER, r"\bwhat (?:is|was|are|were) the (?:average|mean|median|maximum|minimum|population|length|width)\b"),
 )
+
+
+# What a screen shows that a document's page seldom does.
+_ASKED_OF_SCREENS: tuple[tuple[Kind, str], ...] = (
+    (
+        Kind.FILE,
+        r"\b(?:what|which)\b.{0,30}\b(?:files?|folder|directory|path|script)\b"
+        r"|\b(?:directory|folder|path) (?:of|for)\b",
+    ),
+    (Kind.OPTION, r"\b(?:what|which)\b.{0,30}\b(?:option|flag|switch|parameter|variable|setting)\b"),
+    (
+        Kind.QUESTION,
+        r"^what\b.*\b(?:dialog(?:ue)?|window|prompt|message|page|form|it|box|pop-?up|program)\b.*\basks?\b",
+    ),
+)
+
+
+def asked_of_screen(question: str) -> Kind:
+    """The kind of value that this question asks of what a screen shows."""
+    kind = asked(question)
+    if kind is not Kind.ANY:
+        return kind
+    text = question.lower().strip()
+    return next((kind for kind, pattern in _ASKED_OF_SCREENS if re.search(pattern, text)), Kind.ANY)
 
 
 def asked_of_document(question: str) -> Kind:

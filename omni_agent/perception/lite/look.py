@@ -1,22 +1,24 @@
 """Answers about a video from what can be read in it and what is said: quotes with their times, or an honest no.
 
-Passages (lines, rows and paragraphs on the screen, sentences in the sound) are ranked by meaning and by the question's
-own words; the best one must hold the asked kind of value and the question's names, else nothing is claimed. Pictures
-are not understood: a question about a colour, a person or a thing is answered only where a text or a voice says it.
+Passages (lines, rows, paragraphs and labels with their values on the screen, sentences in the sound) are found by
+meaning and by the question's own words and read together with it; weights learned from questions with known answers
+choose the best one, or none. Pictures are not understood: a question about a colour, a person or a thing is answered
+only where a text or a voice says it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite import kinds
-from omni_agent.perception.lite.beside import with_value
+from omni_agent.perception.lite.decision import confidence
 from omni_agent.perception.lite.kinds import Kind
 from omni_agent.perception.lite.screen_text import Passage, shown, spoken
 from omni_agent.perception.lite.screens import screens
+from omni_agent.perception.lite.sightings import DECISION, figures, read
 from omni_agent.perception.lite.video_question import Asked, understand
 from omni_agent.perception.lite.video_search import Hit, Passages, new_value, spelled
 from omni_agent.perception.lite.wording import Wording, short
@@ -25,15 +27,14 @@ from omni_agent.types import Clip, Memory, Moment, Progress, Segment, Viewing
 if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
     from omni_agent.perception.lite.ocr import Reader
+    from omni_agent.perception.lite.rerank import Reranker
 
 MOMENTS = 3
-CLOSE = 0.12  # scores this near the best are as good
-FAR = 0.2  # and one this far below may still answer where the better ones do not
-TRIED = 5
-ENOUGH = 0.5  # share of the question's words, by rarity, that the evidence must know
+CLOSE = 0.7  # worths this near the best are as good
+LOGITS = 6.0  # what a whole point of a hit's score is worth
+ENOUGH = 0.5  # share of the question's words, by rarity, that a title's screen or an anchor must hold
+ALL_BUT = 0.75  # a share with which a passage may be the one that is asked for by "first" or "last"
 SURE = 0.62  # a cosine above which other words will do
-MIN_COSINE = 0.22
-ALL_BUT, NEARLY_ALL, SOME = 0.75, 0.9, 0.4  # shares of the question's words that outweigh a low cosine
 BLIND = (
     "the embedded engine reads text and hears speech; it does not understand pictures, and no text or voice says this"
 )
@@ -45,6 +46,7 @@ def look(
     segments: Sequence[Segment],
     reader: Reader,
     embedder: Embedder,
+    reranker: Reranker,
     memory: Memory,
     progress: Progress,
 ) -> Viewing:
@@ -53,15 +55,26 @@ def look(
     said = spoken(segments)
     if not seen and not said:
         return Viewing(False, "", reason="no text can be read in this video and nobody speaks in it")
-    return _Search(understand(question), Passages([*seen, *said], embedder, memory), clip.duration).answer()
+    index = Passages([*seen, *said], clip.duration, embedder, memory)
+    return _Search(understand(question), index, reranker).answer()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A hit with its worth in logits, and whether it is an answer."""
+
+    hit: Hit
+    worth: float
+    answers: bool
 
 
 class _Search:
     """One question to one video's passages."""
 
-    def __init__(self, asked: Asked, index: Passages, duration: float) -> None:
-        self.asked, self._index, self.passages, self.duration = asked, index, index.all, duration
-        self._words = Wording(asked, index.all, duration)
+    def __init__(self, asked: Asked, index: Passages, reranker: Reranker) -> None:
+        self.asked, self._index, self._reranker, self.duration = asked, index, reranker, index.duration
+        self.passages = tuple(passage for passage in index.all if not passage.label)
+        self._words = Wording(asked, self.passages, index.duration)
 
     def answer(self) -> Viewing:
         asked = self.asked
@@ -73,71 +86,53 @@ class _Search:
             if asked.wanted == "screen":
                 return self._what_is_there(anchor)
             within = self._window(anchor)
-        hits = self._ranked(within)
-        if asked.wanted == "title":
-            hits = self._titles(hits, within)
+        hits = self._index.bearing(asked, within)
         if not hits:
             return self._no("nothing is shown or said there")
-        hits = self._in_order(hits)
-        for number, hit in enumerate(hits[:TRIED]):
-            whole = replace(hit, passage=with_value(hit, asked, self.passages))
-            if hit.score >= hits[0].score - FAR and not self._doubt(whole):
-                return self._found([whole, *hits[number + 1 :]])
-        return self._no(self._doubt(hits[0]))
+        if asked.wanted == "title":
+            return self._title(hits)
+        judged = self._in_order(self._judged(hits))
+        return self._found(judged) if judged[0].answers else self._no(self._lack(judged[0].hit))
 
     # --- ranking ------------------------------------------------------------------------------------------------------
 
-    def _ranked(self, within: tuple[float, float] | None) -> list[Hit]:
-        asked = self.asked
-        chosen = [
-            index
-            for index, passage in enumerate(self.passages)
-            if (asked.channel == "either" or passage.spoken == (asked.channel == "said")) and _meets(passage, within)
-        ]
-        hits = self._index.search(asked.core, asked.terms, asked.names, asked.kind, chosen, asked.weak)
-        edge = max(6.0, 0.12 * self.duration)
-        if asked.scope == "end":
-            hits = [hit for hit in hits if hit.passage.end >= self.duration - edge]
-        elif asked.scope == "beginning":
-            hits = [hit for hit in hits if hit.passage.start <= edge]
-        return hits
+    def _judged(self, hits: Sequence[Hit]) -> list[_Judged]:
+        """The hits by their worth, best first. A value is decided by what was learned; a moment is that of the text
+        which the question speaks of."""
+        if self.asked.wanted != "text":
+            return [_Judged(hit, LOGITS * hit.score, _is_meant(hit, self.asked.names)) for hit in hits]
+        judged = []
+        for hit, logit in read(self.asked, hits, self._reranker):
+            worth = DECISION.worth(figures(self.asked, self._index, hit, logit))
+            judged.append(_Judged(hit, worth, DECISION.answers(worth)))
+        return sorted(judged, key=lambda one: -one.worth)
 
-    def _in_order(self, hits: list[Hit]) -> list[Hit]:
+    def _in_order(self, judged: list[_Judged]) -> list[_Judged]:
         """The earliest or the latest of the best, where the question asks for it."""
+        best, asked = judged[0], self.asked
         near = [
-            hit
-            for hit in hits
-            if hit.score >= hits[0].score - CLOSE
-            or ((self.asked.order or self.asked.heading) and hit.own >= max(ALL_BUT, hits[0].own))
+            one
+            for one in judged
+            if one.worth >= best.worth - CLOSE
+            or ((asked.order or asked.heading) and one.hit.own >= max(ALL_BUT, best.hit.own))
         ]
-        if (
-            self.asked.heading
-            and self.asked.wanted != "title"
-            and (single := [hit for hit in near if hit.passage.spoken or _one_line(hit.passage)])
-        ):
+        if asked.heading and (single := [one for one in near if one.hit.passage.spoken or one.hit.passage.lines == 1]):
             near = single
-        if self.asked.order == "first" or (self.asked.wanted == "moment" and not self.asked.order):
-            near.sort(key=lambda hit: (self._words.showing(hit.passage).start, hit.passage.top))
-        elif self.asked.order == "last":
-            near.sort(key=lambda hit: (-hit.passage.end, -hit.passage.top))
-        return [*near, *(hit for hit in hits if hit not in near)]
+        if asked.order == "first" or (asked.wanted == "moment" and not asked.order):
+            near.sort(key=lambda one: (self._words.showing(one.hit.passage).start, one.hit.passage.top))
+        elif asked.order == "last":
+            near.sort(key=lambda one: (-one.hit.passage.end, -one.hit.passage.top))
+        return [*near, *(one for one in judged if one not in near)]
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _anchor(self, clause: str) -> Passage | None:
         """The passage that a clause like "the error appears" speaks of."""
-        asked = understand(clause)
-        terms, spellings = asked.terms, tuple(kinds.names(f"x {clause}"))
+        names = tuple(kinds.names(f"x {clause}"))  # its first word may be one
+        asked = replace(understand(clause), names=names, kind=Kind.ANY)
         said = bool(re.search(r"\b(?:say|says|said|mention|mentions|talks?|speaks?|explains?|tells?)\b", clause))
-        chosen = [index for index, passage in enumerate(self.passages) if passage.spoken == said]
-        hits = self._index.search(clause, terms, spellings, Kind.ANY, chosen)
-        if not hits or (
-            hits[0].own < ENOUGH
-            and hits[0].cosine < SURE
-            and not any(spelled(n, hits[0].passage.text) for n in spellings)
-        ):
-            return None
-        return hits[0].passage
+        hits = self._index.search(asked, lambda passage: passage.spoken == said and not passage.label)
+        return hits[0].passage if hits and _is_meant(hits[0], names) else None
 
     def _window(self, anchor: Passage) -> tuple[float, float]:
         period = anchor.prominent
@@ -149,24 +144,26 @@ class _Search:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _titles(self, hits: list[Hit], within: tuple[float, float] | None) -> list[Hit]:
-        """Passages in the largest letters: those of the screens that the question speaks of."""
+    def _title(self, hits: list[Hit]) -> Viewing:
+        """The text in the largest letters on the screen that the question speaks of."""
         asked = self.asked
         relevant = [hit for hit in hits if not hit.passage.spoken]
-        if asked.terms == () and relevant:
+        if not relevant or (asked.terms and relevant[0].known < ENOUGH and relevant[0].cosine < SURE):
+            return self._no(self._lack(hits[0]))
+        if not asked.terms:
             edge = max if asked.order == "last" or asked.scope == "end" else min
             number = edge(n for hit in relevant for n in hit.passage.screens)
-        elif relevant:
-            best = relevant[0].passage
-            number = min(best.screens)
         else:
-            return []
-        there = [hit for hit in relevant if number in hit.passage.screens and hit.passage.top < 0.6]
-        largest = max((hit.passage.size for hit in there), default=0.0)
-        tall = [hit for hit in there if hit.passage.size > 0.85 * largest and not hit.passage.parts]
-        top = min((hit.passage.top for hit in tall), default=0.0)
-        tall.sort(key=lambda hit: (round((hit.passage.top - top) / (2 * largest)), -len(hit.passage.text)))
-        return tall
+            number = min(relevant[0].passage.screens)
+        there = [p for p in self.passages if number in p.screens and p.top < 0.6 and not p.parts]
+        largest = max((p.size for p in there), default=0.0)
+        tall = [p for p in there if p.size > 0.85 * largest]
+        if not tall:
+            return self._no("nothing is written large there")
+        top = min(p.top for p in tall)
+        title = min(tall, key=lambda p: (round((p.top - top) / (2 * largest)), -len(p.text)))
+        period = self._words.showing(title)
+        return Viewing(True, self._words.worded(title, period), (self._words.moment(title, period),), relevant[0].known)
 
     def _what_is_there(self, anchor: Passage) -> Viewing:
         """What is said, or what else the screen shows, while the anchor is there."""
@@ -190,50 +187,37 @@ class _Search:
         """The screen with the most text among those that show the anchor: a slide when all of it is there."""
         return max(anchor.screens, key=lambda n: sum(len(p.text) for p in self.passages if n in p.screens))
 
-    def _doubt(self, hit: Hit) -> str:
-        """Why the best passage is no answer; empty when it is one."""
-        asked, text = self.asked, hit.passage.text
-        blind = BLIND if asked.visual else ""
+    def _lack(self, hit: Hit) -> str:
+        """Why the best passage is no answer."""
+        asked = self.asked
         missing = [name for name in asked.names if not self._index.near(name, hit.passage)]
         if missing:
-            return blind or f"“{missing[0]}” is neither shown nor said where the rest of the question is"
+            return f"“{missing[0]}” is neither shown nor said where the rest of the question is"
         if asked.kind is not Kind.ANY and not new_value(asked.kind, hit.passage, asked.question):
             kind = asked.kind.value.removeprefix("an ").removeprefix("a ")
-            return blind or f"the nearest text, “{short(text)}”, holds no {kind}"
-        if asked.wanted in ("title",) and not asked.terms:
-            return ""
-        if hit.cosine >= SURE or hit.own >= ALL_BUT or not asked.terms:
-            return ""
-        if hit.known >= ENOUGH and hit.cosine >= MIN_COSINE:
-            return ""
-        named = asked.names and all(spelled(name, text) for name in asked.names)
-        if (hit.known >= NEARLY_ALL or named) and hit.own >= SOME and asked.kind is not Kind.ANY:
-            return ""
-        return blind or f"the nearest text, “{short(text)}”, does not answer it"
+            return f"the nearest text, “{short(hit.passage.described)}”, holds no {kind}"
+        return f"the nearest text, “{short(hit.passage.described)}”, does not answer it"
 
-    def _found(self, hits: list[Hit]) -> Viewing:
-        best = hits[0]
-        period = self._words.showing(best.passage)
-        others = [
-            hit
-            for hit in hits[1:12]
-            if hit.score >= best.score - CLOSE
-            and all(not _same(hit.passage, kept.passage) for kept in (best,))
-            and not self._doubt(hit)
-        ]
-        moments = [self._words.moment(best.passage, period)]
-        for hit in others:
-            if len(moments) < MOMENTS and all(abs(hit.passage.start - moment.start) > 1.0 for moment in moments):
-                moments.append(self._words.moment(hit.passage, self._words.showing(hit.passage)))
-        confidence = max(0.05, min(0.99, 0.45 * best.cosine + 0.35 * best.own + 0.25 * best.known))
-        return Viewing(True, self._words.worded(best.passage, period), tuple(moments), round(confidence, 3))
+    def _found(self, judged: list[_Judged]) -> Viewing:
+        best = judged[0]
+        passage, period = best.hit.passage, self._words.showing(best.hit.passage)
+        moments = [self._words.moment(passage, period)]
+        for one in judged[1:]:
+            other = one.hit.passage
+            apart = all(abs(other.start - moment.start) > 1.0 for moment in moments) and not _same(other, passage)
+            close = one.worth >= best.worth - CLOSE and one.answers
+            if len(moments) < MOMENTS and close and apart:
+                moments.append(self._words.moment(other, self._words.showing(other)))
+        sure = round(confidence(best.worth), 3)
+        return Viewing(True, self._words.worded(passage, period), tuple(moments), sure)
 
     def _no(self, reason: str) -> Viewing:
-        return Viewing(False, "", reason=BLIND if self.asked.visual and BLIND not in reason else reason)
+        return Viewing(False, "", reason=BLIND if self.asked.visual else reason)
 
 
-def _one_line(passage: Passage) -> bool:
-    return passage.box is not None and not passage.parts and passage.box.height < 1.5 * passage.size
+def _is_meant(hit: Hit, names: Sequence[str]) -> bool:
+    """Whether a passage is surely the one that is spoken of: by its words, its meaning or a name."""
+    return hit.own >= ENOUGH or hit.cosine >= SURE or any(spelled(name, hit.passage.text) for name in names)
 
 
 def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:

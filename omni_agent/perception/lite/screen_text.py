@@ -11,7 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from omni_agent.media import layout
-from omni_agent.perception.lite.blocks import by_pane, groups, table_rows
+from omni_agent.perception.lite.blocks import (
+    Relation,
+    Seen,
+    around,
+    by_pane,
+    groups,
+    heading_of,
+    statements,
+    table_rows,
+)
 from omni_agent.perception.lite.screens import Screen
 from omni_agent.perception.lite.tracks import Tracks
 from omni_agent.types import Box, Line, Segment
@@ -37,7 +46,10 @@ class Period:
 class Passage:
     """Text that is seen or said. `box` and `size` are those of its largest showing, `screens` the numbers of all that
     show it; `parts` are what stands side by side in a row, `cells` a table row's cells with their columns' heads,
-    `pane` is the dialog, card or window around."""
+    `pane` is the dialog, card or window around. `label` is what may name the text as its value, such as the words to
+    its left or a command before what it prints, `relation` where the text stands, seen from there, `heading` the larger
+    line above; all may be empty. `lines` is how many lines it has, `around` the text with its label and what stands in
+    the same row and right above and under it."""
 
     text: str
     periods: tuple[Period, ...]
@@ -48,6 +60,11 @@ class Passage:
     parts: tuple[str, ...] = ()
     cells: tuple[tuple[str, str], ...] = ()
     pane: Box | None = None
+    label: str = ""
+    relation: Relation = ""
+    heading: str = ""
+    lines: int = 1
+    around: str = ""
 
     @property
     def start(self) -> float:
@@ -58,10 +75,15 @@ class Passage:
         return self.periods[-1].end
 
     @property
+    def quote(self) -> str:
+        """The text with its label."""
+        return f"{self.label.rstrip(': ')}: {self.text}" if self.label else self.text
+
+    @property
     def described(self) -> str:
-        """The text; that of a table row with its columns' heads."""
-        if not any(head for head, _ in self.cells):
-            return self.text
+        """The text with its label; that of a table row with its columns' heads."""
+        if self.label or not any(head for head, _ in self.cells):
+            return self.quote
         return ", ".join(f"{head} {cell}" if head else cell for head, cell in self.cells)
 
     @property
@@ -92,26 +114,26 @@ def shown(screens: Sequence[Screen], duration: float) -> list[Passage]:
     """Every line, row and paragraph that the screens show, each once, with all its periods; in order of appearance."""
     ends = [*(screen.start for screen in screens[1:]), max(duration, screens[-1].start)] if screens else []
     tracks = Tracks()
-    found: dict[tuple[int, ...], _Shown] = defaultdict(_Shown)
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], _Shown] = defaultdict(_Shown)
     for number, screen in enumerate(screens):
         seen = tracks.follow(screen, ends[number] - screen.start)
         for pane, inside in by_pane(seen, screen.panes).items():
             heads = table_rows(inside)
-            for group in groups(inside, heads):
-                found[tuple(track for track, _ in group)].add(number, [line for _, line in group], heads, pane)
-    passages = []
-    for key, one in found.items():
-        texts = tuple(tracks.text(track).strip() for track in key)
-        if len(re.sub(r"\W", "", text := " ".join(texts))) >= 2:
-            periods, numbers = tuple(_periods(one.sizes, screens, ends)), frozenset(one.sizes)
-            parts = texts if one.row else ()
-            passages.append(Passage(text, periods, False, one.box, one.size, numbers, parts, one.cells, one.pane))
+            plain: list[tuple[Relation, list[Seen], list[Seen]]] = [("", [], group) for group in groups(inside, heads)]
+            for relation, label, group in (*plain, *statements(inside)):
+                key = tuple(track for track, _ in label), tuple(track for track, _ in group)
+                one = found[key]
+                if one.add(number, [line for _, line in group], heads, pane):
+                    one.relation, one.heading = relation, heading_of(label or group, inside)
+                    one.around = around([*label, *group], inside)
+    passages = [passage for key, one in found.items() if (passage := one.passage(*key, tracks, screens, ends))]
     return sorted(passages, key=lambda passage: passage.start)
 
 
 @dataclass
 class _Shown:
-    """Where a group of lines was seen: its size on each screen, and box and pane where it is largest. `cells` are those
+    """Where a group of lines was seen: its size on each screen, and where it is largest its box and pane, the heading
+    and what is around it, as tracks. `cells` are those
     with the shortest heads: what stands above a table for a while is no head of it."""
 
     sizes: dict[int, float] = field(default_factory=dict)
@@ -120,16 +142,52 @@ class _Shown:
     cells: tuple[tuple[str, str], ...] = ()
     pane: Box | None = None
     row: bool = False
+    heading: int | None = None
+    relation: Relation = ""
+    around: list[int] = field(default_factory=list)
+
+    def passage(
+        self,
+        label: Sequence[int],
+        value: Sequence[int],
+        tracks: Tracks,
+        screens: Sequence[Screen],
+        ends: Sequence[float],
+    ) -> Passage | None:
+        """The lines of these tracks as a passage; None where there is nothing to read in them."""
+        texts = tuple(tracks.text(track).strip() for track in value)
+        text = " ".join(texts)
+        if len(re.sub(r"\W", "", text)) < (1 if label else 2):
+            return None
+        return Passage(
+            text,
+            tuple(_periods(self.sizes, screens, ends)),
+            False,
+            self.box,
+            self.size,
+            frozenset(self.sizes),
+            texts if self.row and not label else (),
+            () if label else self.cells,
+            self.pane,
+            " ".join(tracks.text(track).strip() for track in label),
+            self.relation,
+            "" if self.heading is None else tracks.text(self.heading),
+            1 if self.row else len(texts),
+            " ".join(tracks.text(track).strip() for track in self.around),
+        )
 
     def add(
         self, number: int, lines: Sequence[Line], rows: dict[Box, tuple[tuple[str, str], ...]], pane: Box | None
-    ) -> None:
+    ) -> bool:
+        """Note another showing; True where it is the largest so far."""
         size, box = max(line.box.height for line in lines), layout.union([line.box for line in lines])
         self.sizes[number] = max(size, self.sizes.get(number, 0.0))
         self.cells = min((cells for cells in (rows.get(box, ()), self.cells) if cells), key=_heads_length, default=())
-        if size > 1.1 * self.size:
-            self.size, self.box, self.pane = size, box, pane
-            self.row = len(lines) > 1 and lines[0].box.y1 > lines[-1].box.center[1]
+        if size <= 1.1 * self.size:
+            return False
+        self.size, self.box, self.pane = size, box, pane
+        self.row = len(lines) > 1 and lines[0].box.y1 > lines[-1].box.center[1]
+        return True
 
 
 def _heads_length(cells: Sequence[tuple[str, str]]) -> tuple[int, int]:

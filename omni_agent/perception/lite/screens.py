@@ -50,7 +50,7 @@ def screens(clip: Clip, reader: Reader, memory: Memory, progress: Progress) -> l
     found: list[Screen] = []
     stretch = 0
     while (kept := memory.get(f"screen texts {stretch}")) is not None:
-        found += _unpacked(kept)
+        found += unpacked(kept)
         stretch += 1
     begin = stretch * STRETCH
     if stretch and begin >= clip.duration:
@@ -205,7 +205,8 @@ def _corners(box: Box) -> list[float]:
     return [round(value, 4) for value in (box.x0, box.y0, box.x1, box.y1)]
 
 
-def _unpacked(kept: Any) -> list[Screen]:
+def unpacked(kept: Any) -> list[Screen]:
+    """Screens from a note about a stretch of video."""
     lines = [
         Line(text, Box(*box), score, tuple(Word(word, Box(*place)) for word, place in words))
         for text, score, box, words in kept["lines"]

@@ -37,6 +37,10 @@ _MOMENT = (
     r"^(?:when|at (?:what|which) (?:time|point|moment|second|minute|timestamp)|what(?:'s| is) the timestamp"
     r"|how far into)\b"
 )
+_ASKED_SAID = (
+    r"^what (?:does|do|did|is|was) .{0,30}?\b(?:say|said|mention(?:ed)?|tell|told|explain(?:ed)?)\b"
+    r"(?: us| you)?(?: about)?\b"
+)
 _GONE = r"\b(?:disappear|vanish|go(?:es)? away|hidden|removed|close[sd]?\b|gone)"
 _VISUAL = (
     r"\b(?:colou?rs?|wear(?:s|ing)?|look(?:s|ed)? like|face|hair|beard|shirt|hat|glasses|smil\w+|laugh\w*|person"
@@ -71,6 +75,7 @@ _META = frozenset(stem(word) for word in _META_WORDS.split())
 # And words for parts of what is shown: "the chapter X", "the section X" are found by X.
 _PART_WORDS = "chapter section heading headline document article manual tutorial"
 _PARTS = frozenset(stem(word) for word in _PART_WORDS.split())
+_SEVERAL = r"^(?:in |on |with |for |to |from )?(?:what|which) (?:\w+ ){0,2}?\w+[^siu\W]s\b(?! (?:is|does|was|has)\b)"
 _HEADING = r"\b(?:headings?|headlines?|titles?|titled|chapters?|sections?|slides?)\b"
 
 
@@ -95,6 +100,7 @@ class Asked:
     visual: bool
     pressed: bool
     heading: bool
+    several: bool
 
 
 def understand(question: str) -> Asked:
@@ -110,17 +116,20 @@ def understand(question: str) -> Asked:
         relation, anchor, wanted = "during", titled[1].strip("\"'“” ?"), "screen"
     elif relation is not None and wanted == "text" and not _terms(text) and not kinds.names(text):
         wanted = "screen"
-    kind = Kind.ANY if wanted in ("moment", "end", "duration") else kinds.asked(text)
+    kind = Kind.ANY if wanted in ("moment", "end", "duration") else kinds.asked_of_screen(text)
     terms = tuple(term for term in _terms(text) if term not in kinds.naming(kind))
     if wanted != "text":
         terms = tuple(term for term in terms if term not in _PARTS)
     if measure := re.search(r"\bhow (\w+)", lower):  # "how large": a text that says 1 GB need not say large
         terms = tuple(term for term in terms if term != stem(measure[1]))
+    rest = re.sub(_ASKED_SAID, "", text, flags=re.I)
+    core = rest if len(rest) > 3 else text
     weak = tuple(term for term in kinds.terms(text) if term not in terms)
     return Asked(
-        question, text, _channel(lower), wanted, kind, _order(lower), scope, relation, anchor, span,
+        question, core, _channel(lower), wanted, kind, _order(lower), scope, relation, anchor, span,
         tuple(kinds.names(text)), terms, weak, bool(re.search(_VISUAL, lower)),
         bool(re.search(r"\b(?:click|press|push|tapp?|hit|chosen?|select)\w*", lower)), bool(re.search(_HEADING, lower)),
+        bool(re.match(_SEVERAL, lower)),
     )  # fmt: skip
 
 

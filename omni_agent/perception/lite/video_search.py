@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
@@ -16,6 +16,7 @@ from rapidfuzz import fuzz
 from omni_agent.perception.lite import kinds
 from omni_agent.perception.lite.kinds import Kind
 from omni_agent.perception.lite.screen_text import Passage
+from omni_agent.perception.lite.video_question import Asked
 from omni_agent.types import Memory
 
 if TYPE_CHECKING:
@@ -26,75 +27,65 @@ if TYPE_CHECKING:
 
 SAME_NAME = 84  # rapidfuzz partial ratio above which a name of the question stands in a text
 NEARBY = 8.0  # seconds around a sentence that belong to what is said there
-BESIDE = 5.0  # heights of its letters above and below a text that belong to it on a screen
-RERANKED = 40  # hits whose surroundings on the screen are looked at
+RERANKED = 64  # hits whose surroundings on the screen are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage with the reasons for its rank. `own` is the share of the question's words, weighed by how rare they
-    are, that the passage holds; `known` the share that it and its surroundings hold; `cosine` is for the meaning."""
+    are, that the passage holds; `near` the share that it and what stands close to it hold, `known` the share that its
+    screens hold; `weak` that of the words about the video as such; `cosine` is for the meaning."""
 
     passage: Passage
     score: float
     cosine: float
     own: float
     known: float
+    near: float = 0.0
+    weak: float = 0.0
 
 
 class Passages:
     """All passages of one video, ready to be searched. Their vectors are kept in `memory` for the next question."""
 
-    def __init__(self, passages: Sequence[Passage], embedder: Embedder, memory: Memory) -> None:
-        self.all = tuple(passages)
+    def __init__(self, passages: Sequence[Passage], duration: float, embedder: Embedder, memory: Memory) -> None:
+        self.all, self.duration = tuple(passages), duration
         self._embedder, self._memory = embedder, memory
 
-    def search(
-        self,
-        text: str,
-        terms: Sequence[str],
-        names: Sequence[str],
-        kind: Kind,
-        chosen: Sequence[int],
-        weak: Sequence[str] = (),
-    ) -> list[Hit]:
-        """The chosen passages (by index) in the order in which they may answer `text`, best first."""
-        weights, weaker = self._weights(terms), self._weights(weak)
-        cosines = self._vectors @ self._embedder.embed([text])[0]
-        hits = []
-        for index in chosen:
-            passage, cosine = self.all[index], float(cosines[index])
-            own = _share(weights, self._stems[index])
-            known = _share(weights, self._stems[index] | self._surroundings[index])
-            named = sum(spelled(name, passage.text) for name in names) / len(names) if names else 0.0
-            # Weights chosen on the questions of split `tune` of benchmarks/data/watch.json.
-            score = cosine + 0.55 * own + 0.2 * known + 0.3 * named - 0.0006 * max(0, len(passage.text) - 100)
-            score += 0.15 * _share(weaker, self._stems[index])
-            if kind is not Kind.ANY:
-                score += 0.5 * new_value(kind, passage, text) - 0.25
-            hits.append(Hit(passage, score, cosine, own, known))
-        hits.sort(key=lambda hit: -hit.score)
-        first = [
-            replace(hit, score=hit.score + 0.25 * _share(weights, self._beside(hit.passage))) for hit in hits[:RERANKED]
-        ]
-        return [*sorted(first, key=lambda hit: -hit.score), *hits[RERANKED:]]
+    def bearing(self, asked: Asked, within: tuple[float, float] | None) -> list[Hit]:
+        """The passages that may answer a question, best first: seen or said as it asks, in this stretch of time."""
+        edge = max(6.0, 0.12 * self.duration)
+        if asked.scope:
+            ends = (self.duration - edge, self.duration) if asked.scope == "end" else (0.0, edge)
+            within = ends if within is None else (max(within[0], ends[0]), min(within[1], ends[1]))
+        return self.search(asked, lambda passage: _fits(passage, asked, within))
 
-    def _beside(self, passage: Passage) -> frozenset[str]:
-        """The words of a passage on a screen and of what stands close above and below it."""
-        if passage.box is None:
-            return frozenset(kinds.words(passage.text))
-        box, reach, number = passage.box, BESIDE * passage.size, passage.prominent.screens[0]
-        close = [
-            stems
-            for other, stems in zip(self.all, self._stems, strict=True)
-            if number in other.screens
-            and other.box is not None
-            and (other.pane is None) == (passage.pane is None)
-            and max(other.box.y0 - box.y1, box.y0 - other.box.y1) < reach
-            and other.box.height < 2 * reach
-            and max(other.box.x0 - box.x1, box.x0 - other.box.x1) < 0
-        ]
-        return frozenset().union(*close)
+    def search(self, asked: Asked, chosen: Callable[[Passage], bool]) -> list[Hit]:
+        """The chosen passages in the order in which they may answer, best first."""
+        weights, weaker = self._weights(asked.terms), self._weights(asked.weak)
+        cosines = self._vectors @ self._embedder.embed([asked.core])[0]
+        hits = []
+        for index, passage in enumerate(self.all):
+            if not chosen(passage):
+                continue
+            cosine = float(cosines[index])
+            own, weak = _share(weights, self._stems[index]), _share(weaker, self._stems[index])
+            known = _share(weights, self._stems[index] | self._surroundings[index])
+            named = sum(spelled(name, passage.text) for name in asked.names) / max(1, len(asked.names))
+            # Which passages are worth being read with the question; weights chosen on split `tune` of the benchmark.
+            score = cosine + 0.55 * own + 0.2 * known + 0.3 * named + 0.15 * weak
+            score -= 0.0006 * max(0, len(passage.text) - 100)
+            if asked.kind is not Kind.ANY:
+                score += 0.5 * new_value(asked.kind, passage, asked.question) - 0.25
+            hits.append(Hit(passage, score, cosine, own, known, 0.0, weak))
+        hits.sort(key=lambda hit: -hit.score)
+        first = []
+        for hit in hits[:RERANKED]:
+            passage = hit.passage
+            beside = frozenset(kinds.words(f"{passage.heading} {passage.around or passage.text}"))
+            near = _share(weights, beside)
+            first.append(replace(hit, score=hit.score + 0.25 * near, near=near))
+        return [*sorted(first, key=lambda hit: -hit.score), *hits[RERANKED:]]
 
     def near(self, name: str, passage: Passage) -> bool:
         """Whether a name stands in the passage, on its screens, or in what is said around it."""
@@ -104,6 +95,11 @@ class Passages:
             if (other.screens & passage.screens)
             or (other.start < passage.end + NEARBY and other.end > passage.start - NEARBY)
         )
+
+    @cached_property
+    def largest(self) -> float:
+        """The height of the largest letters, as a share of the picture's; 1 where nothing is shown."""
+        return max((passage.size for passage in self.all), default=0.0) or 1.0
 
     @cached_property
     def _stems(self) -> list[frozenset[str]]:
@@ -142,6 +138,16 @@ class Passages:
         """How much each word tells: rare ones most (inverse document frequency over passages)."""
         count = len(self.all)
         return {term: log(1 + count / (1 + sum(term in stems for stems in self._stems))) for term in terms}
+
+
+def _fits(passage: Passage, asked: Asked, within: tuple[float, float] | None) -> bool:
+    """Whether a passage is seen or said as the question asks, in this stretch of time; a value with its label is no
+    answer to when something is shown."""
+    if asked.channel != "either" and passage.spoken != (asked.channel == "said"):
+        return False
+    if passage.label and asked.wanted != "text":
+        return False
+    return within is None or any(period.start < within[1] and period.end > within[0] for period in passage.periods)
 
 
 def spelled(name: str, text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from omni_agent.perception.lite import kinds
@@ -11,9 +10,7 @@ from omni_agent.perception.lite.screen_text import Passage, Period
 from omni_agent.perception.lite.video_question import Asked
 from omni_agent.types import Moment, timestamp
 
-PARAGRAPH = 240  # characters up to which the paragraph of a line is quoted for it
-RESULT_LINES = 3  # lines below a command or a heading that are quoted with it
-_PROMPT = r"\S{0,40}[$#>❯](?:\s|$)"
+SEEN = 300  # characters of what is quoted around an answer; where there is more, the answer's own text alone
 
 
 class Wording:
@@ -31,7 +28,7 @@ class Wording:
 
     def worded(self, passage: Passage, period: Period) -> str:
         cell = self._cell(passage)
-        quote = short(cell or self._with_result(passage), 300)
+        quote = short(cell or passage.quote, 300)
         if self.asked.wanted == "duration":
             span = f"{period.end - period.start:.1f} seconds, from {timestamp(period.start)} to {timestamp(period.end)}"
             return f"{span}: “{quote}”"
@@ -61,39 +58,6 @@ class Wording:
         label = max((cell for _, cell in passage.cells), key=lambda cell: len(asked.intersection(kinds.words(cell))))
         return f"{label}: {chosen[0][1]}" + (f" ({chosen[0][0]})" if chosen[0][0] else "")
 
-    def _with_result(self, passage: Passage) -> str:
-        """The passage; where it says nothing that the question does not, is a command, or announces what follows, with
-        its paragraph or with what stands below."""
-        asked = frozenset(kinds.words(self.asked.question))
-        fresh = [term for term in kinds.terms(passage.text) if term not in asked]
-        goes_on = re.match(_PROMPT, passage.text) or passage.text.endswith(":")
-        if passage.box is None or self.asked.wanted != "text" or (fresh and not goes_on):
-            return passage.text
-        number, text, box = passage.prominent.screens[-1], passage.text, passage.box
-        whole = [
-            p
-            for p in self.passages
-            if number in p.screens and text in p.text and not p.parts and len(text) < len(p.text) <= PARAGRAPH
-        ]
-        if whole:
-            return max(whole, key=lambda p: len(p.text)).text
-        for _ in range(RESULT_LINES):
-            below = [
-                p
-                for p in self.passages
-                if number in p.screens
-                and p.box is not None
-                and p.box.height < 1.5 * p.size
-                and 0 < p.box.center[1] - box.y1 < 2.5 * p.size
-                and min(abs(p.box.x0 - box.x0), 2 * abs(p.box.center[0] - box.center[0])) < 4 * p.size
-                and not (p.parts and p.box.x0 < box.x0 - 4 * p.size)
-            ]
-            following = min(below, key=lambda p: (round(p.top, 2), -len(p.text)), default=None)
-            if following is None or following.box is None or re.match(_PROMPT, following.text):
-                break
-            text, box = f"{text} {following.text}", following.box
-        return text
-
     def moment(self, passage: Passage, period: Period) -> Moment:
         if passage.spoken:
             number = self.screen_at(period.start)
@@ -105,7 +69,11 @@ class Wording:
         pressed = self.asked.pressed and self.asked.wanted == "moment" and period.end < self.duration - 1
         start = max(period.start, period.end - 1.0) if pressed or self.asked.wanted == "end" else period.start
         return Moment(
-            start, period.end, max(start, period.at), passage.text, self.said_at(Period(start, period.end, start))
+            start,
+            period.end,
+            max(start, period.at),
+            passage.around if 0 < len(passage.around) <= SEEN else passage.quote,
+            self.said_at(Period(start, period.end, start)),
         )
 
     def said_at(self, period: Period) -> str:
