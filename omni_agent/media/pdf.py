@@ -19,6 +19,7 @@ from omni_agent.errors import MediaError, PasswordError
 from omni_agent.media.pdf_calls import Calls
 from omni_agent.media.pdf_scales import Scales, weigh_book
 from omni_agent.media.pdf_text import Text
+from omni_agent.media.web_page import without_pictures
 from omni_agent.types import Box, Line, Picture, Word, well_formed
 
 MAX_PAGES = 20_000  # beyond this a page count is taken for a claim, not for a document
@@ -207,6 +208,8 @@ def _opened(path: Path, kind: str) -> Any:
 
     if kind == "txt":
         return Text(path.read_bytes())
+    if kind == "html":
+        return pymupdf.open(stream=without_pictures(path.read_bytes()), filetype=kind)
     named = str(path) == well_formed(str(path))
     return pymupdf.open(path if named else None, stream=None if named else path.read_bytes(), filetype=kind)
 

@@ -122,6 +122,13 @@ def test_text_and_html_are_documents(tmp_path: Path, name: str, content: str) ->
     assert "42 apples" in texts(tmp_path / name, Eyes())[0]
 
 
+def test_a_web_page_says_its_pictures_texts_and_nothing_of_its_own(tmp_path: Path) -> None:
+    page = """<html><body><p>It opens at 7. <img src="a.png" title="a, b" alt='Sales "rose" by 8'/><IMG
+        src=b.png> Bring <b>coins</b>.</p></body></html>"""
+    (tmp_path / "a.html").write_text(page)
+    assert " ".join(texts(tmp_path / "a.html", Eyes())[0].split()) == 'It opens at 7. Sales "rose" by 8 Bring coins.'
+
+
 @pytest.mark.parametrize(
     ("ranges", "numbers"),
     [("1-4,7", [1, 2, 3, 4, 7]), ("3", [3]), ("8-", [8, 9]), ("2,1,2", [2, 1]), (None, [*range(1, 10)])],
