@@ -36,7 +36,7 @@ def words_of(line: Line) -> tuple[Word, ...]:
 def cells(line: Line, gap: float | None = None) -> list[tuple[Word, ...]]:
     """The words of a row, cut where the gap is wider than spaces between words are: the cells of a table row. `gap`, in
     widths of an average letter, is what counts as wide in place of CELL_GAP."""
-    words = [word for word in words_of(line) if not _LEADER.fullmatch(word.text)]
+    words = [word for word in words_of(line) if not LEADER.fullmatch(word.text)]
     if not words:
         return [words_of(line)]
     letter = _letter(words)
@@ -50,10 +50,10 @@ def cells(line: Line, gap: float | None = None) -> list[tuple[Word, ...]]:
     return [tuple(cell) for cell in found]
 
 
-_LEADER = re.compile(r"[.·_…]+")  # the dots that lead the eye from a label to its value
+LEADER = re.compile(r"[.·_…]+")  # the dots that lead the eye from a label to its value
 
 
-_FIGURE = re.compile(r"[($€£-]*\d(?:[\d.,]*\d)?[)%]*")
+_FIGURE = re.compile(r"[($€£<±−-]*\d(?:[\d.,]*\d)?(?:[eE][-+−]?\d+)?[)%]*")
 FIGURE_GAP = 0.9  # two numbers side by side are two cells sooner than two words are
 CELL_GAP = 2.0  # in widths of an average letter: a space is about 0.5 of one, in justified prose seldom more than 1.5
 

@@ -97,7 +97,8 @@ def said(question: Question, candidate: Candidate) -> str:
         return " — ".join(other.text for other in unit.cells[:3])
     counted = unit.scale and re.search(r"\d", cell.text) and not re.search(r"%|percent|rate|ratio", cell.head, re.I)
     head = f" ({cell.head})" if cell.head else ""
-    return f"{label.text.rstrip(':')}: {cell.text}{' ' + unit.scale if counted else ''}{head}"
+    of = f"{label.text.rstrip(':')}: " if label.text else ""
+    return f"{of}{cell.text}{' ' + unit.scale if counted else ''}{head}"
 
 
 def _cut(text: str, question: Question) -> str:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from omni_agent.media import layout
 from omni_agent.perception.lite import tables
+from omni_agent.perception.lite.grid import is_value
+from omni_agent.perception.lite.rows import Cell, Row
 from omni_agent.types import Box, Line, Word
 
 PROMPT = re.compile(r"\S{0,40}[$#>❯%](?:\s|$)")
@@ -54,7 +56,7 @@ def table_rows(seen: Sequence[Seen]) -> dict[Box, tuple[tuple[str, str], ...]]:
     return found
 
 
-def _first_row_heads(rows: Sequence[tables.Row]) -> Sequence[tables.Cell]:
+def _first_row_heads(rows: Sequence[Row]) -> Sequence[Cell]:
     """The cells of a first row that is the table's head in all but its looks: no numbers in it, but below it; empty
     where the table has heads of its own or no such row."""
     if len(rows) < 3 or any(cell.head for row in rows for cell in row.cells) or len(rows[0].cells) < 2:
@@ -63,7 +65,7 @@ def _first_row_heads(rows: Sequence[tables.Row]) -> Sequence[tables.Cell]:
     return rows[0].cells if not digits[0] and sum(digits[1:]) >= 0.6 * (len(rows) - 1) else ()
 
 
-def _over(box: Box, heads: Sequence[tables.Cell]) -> str:
+def _over(box: Box, heads: Sequence[Cell]) -> str:
     """The head that stands over a cell; none for the head itself."""
     above = [head for head in heads if head.box != box and min(head.box.x1, box.x1) > max(head.box.x0, box.x0)]
     return above[0].text if len(above) == 1 else ""
@@ -72,7 +74,7 @@ def _over(box: Box, heads: Sequence[tables.Cell]) -> str:
 def _head(text: str) -> str:
     """A column's head; none where it is long and holds a value, which is a row of the table taken for its head."""
     words = text.split()
-    return "" if len(words) > 3 and any(map(tables.is_value, words)) else text
+    return "" if len(words) > 3 and any(map(is_value, words)) else text
 
 
 def groups(seen: Sequence[Seen], tabled: Container[Box]) -> Iterator[list[Seen]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omni_agent.perception.lite.kinds import Kind
 from omni_agent.perception.lite.questions import Question, Term, holds
 from omni_agent.perception.lite.retrieval import Found, Hit
-from omni_agent.perception.lite.tables import Cell
+from omni_agent.perception.lite.rows import Cell
 from omni_agent.perception.lite.units import Unit
 from omni_agent.perception.lite.words import stems
 
@@ -52,7 +52,7 @@ def candidates(question: Question, found: Found, embedder: Embedder, reranker: R
     for index, (logit, hit) in enumerate(sentences):
         made.append(Candidate(hit, None, logit, context[index] if index < len(context) else logit))
     rows = [(logit, hit) for logit, hit in ranked if hit.unit.cells]
-    cells = [(logit, hit, cell) for logit, hit in rows[:ROWS] for cell in hit.unit.cells]
+    cells = [(logit, hit, cell) for logit, hit in rows[:ROWS] for cell in hit.unit.cells if cell.text]
     read = reranker.score(question.text, [_cell_statement(hit, cell) for _, hit, cell in cells]).tolist()
     vectors = embedder.embed([question.text, *(f"{hit.unit.cells[0].text} {cell.head}" for _, hit, cell in cells)])
     alike = (vectors[1:] @ vectors[0]).tolist()
@@ -68,7 +68,7 @@ def _statement(hit: Hit) -> str:
     if not unit.cells:
         return unit.text
     cells = "; ".join(f"{cell.head} {cell.text}".strip() for cell in unit.cells[1:])
-    return f"{unit.context}. {unit.cells[0].text}: {cells}"[:360]
+    return f"{unit.context}. {f'{unit.cells[0].text}: '.removeprefix(': ')}{cells}"[:360]
 
 
 def _in_context(hit: Hit) -> str:
@@ -77,14 +77,10 @@ def _in_context(hit: Hit) -> str:
 
 def _cell_statement(hit: Hit, cell: Cell) -> str:
     label = hit.unit.cells[0]
-    said = (
-        cell.text
-        if cell is label
-        else f"{label.text}, {cell.head}: {cell.text}"
-        if cell.head
-        else f"{label.text}: {cell.text}"
-    )
-    return f"{hit.unit.context}. {said}"
+    if cell is label:
+        return f"{hit.unit.context}. {cell.text}"
+    above = ", ".join(part for part in (label.text, cell.head) if part)
+    return f"{hit.unit.context}. {above}: {cell.text}" if above else f"{hit.unit.context}. {cell.text}"
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from statistics import median
 
 from omni_agent.media import layout
 from omni_agent.perception.lite import tables
-from omni_agent.perception.lite.tables import Cell
+from omni_agent.perception.lite.grid import is_value
+from omni_agent.perception.lite.rows import Cell
 from omni_agent.types import Box, Line, Page, Word
 
 
@@ -33,7 +34,7 @@ class Unit:
         """What it is found by: for a row, its label with the column heads rather than a string of numbers."""
         if not self.cells:
             return self.text
-        texts = [cell.text for cell in self.cells if not tables.is_value(cell.text)]
+        texts = [cell.text for cell in self.cells if not is_value(cell.text)]
         return ". ".join(part for part in (" ".join(texts), self.heads) if part)[:400]
 
     @property
