@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ SHEET = 32  # icons in a row and in a column of what the browser draws at once
 FAMILIES = 3  # that must share a name for it to be one
 DIRECTIONS = 128
 SHRINK = 0.3  # of the covariance within names towards a multiple of the identity
+OTHERS, OWN = 0.9, 0.6  # a drawing this like one of another name, and not even so like any of its own, is misnamed
 ALIKE = 0.93  # likeness above which one of two drawings of a name is left out
 MOST = 12  # drawings of a name that are described, of families and of themes each, spread over them
 THEMES = ("Adwaita", "Tango", "gnome", "mate", "elementary-xfce", "Papirus", "breeze", "oxygen")
@@ -185,8 +187,12 @@ def inks(path: Path, plain: bool) -> list[Any]:
 
 def label(name: str) -> str:
     """The concept of a glyph's name, or the name where it has none."""
-    first = {name: sorted(concept)[0] for concept in reversed(concepts()) for name in concept}
-    return first.get(name) or first.get(glyphs.unframed(name), name)
+    return _firsts().get(name) or _firsts().get(glyphs.unframed(name), name)
+
+
+@cache
+def _firsts() -> dict[str, str]:
+    return {name: sorted(concept)[0] for concept in reversed(concepts()) for name in concept}
 
 
 def kept_axes(path: Path, masks: Any, names: list[str]) -> tuple[Any, Any]:
@@ -272,17 +278,34 @@ def save(masks: Any, names: list[str], themed: Any, theirs: list[str], mean: Any
         best = by_name[name]
         if not best or float((vectors[best] @ vectors[index]).max()) < ALIKE:
             best.append(index)
-    listed = sorted(by_name)
-    order = [(index, number) for number, name in enumerate(listed) for index in by_name[name]]
+    different = [index for name in sorted(by_name) for index in by_name[name]]
+    well = well_named(vectors[different], [cuts[index][1] for index in different])
+    order = [(different[place], cuts[different[place]][1]) for place in well]
+    listed = sorted({name for _, name in order})
     np.savez_compressed(
         OUT,
         mean=mean.astype(np.float16),
         axes=axes.astype(np.float16),
         vectors=np.round(vectors[[index for index, _ in order]] * 127).astype(np.int8),
         names=np.array(listed),
-        which=np.array([number for _, number in order], np.uint16),
+        which=np.array([listed.index(name) for _, name in order], np.uint16),
     )
     print(f"{len(order)} drawings of {len(listed)} names, {OUT.stat().st_size:,} bytes", file=sys.stderr)
+
+
+def well_named(vectors: Any, names: Sequence[str]) -> list[int]:
+    """The indices of the drawings that look like others of their concept, or like none at all."""
+    import numpy as np
+
+    concept = np.unique([label(name) for name in names], return_inverse=True)[1]
+    kept_ = []
+    for index, vector in enumerate(vectors):
+        like, own = vectors @ vector, concept == concept[index]
+        own_like = np.where(own, like, -1.0)
+        own_like[index] = -1.0
+        if own_like.max() >= OWN or np.where(own, -1.0, like).max() < OTHERS:
+            kept_.append(index)
+    return kept_
 
 
 def spread(names: Sequence[str]) -> list[tuple[str, int]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from omni_agent.perception.lite.ocr import Reader
 
 SURE = 0.6  # a candidate below this is a near miss
-SURE_UNASKED = 0.85  # the same for an icon that stands where text was expected
+SURE_UNASKED = 0.7  # the same for an icon that stands where text was expected
 CROSS = 0.9  # of a cross that was read: one sign in a line, which the line's own score says little about
 MOST = 5  # candidates given back
 
