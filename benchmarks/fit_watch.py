@@ -74,7 +74,7 @@ def cases() -> Iterator[Case]:
 
 def _asked(name: str, questions: Sequence[dict[str, Any]], index: Passages, reranker: Reranker) -> Iterator[Case]:
     for question in questions:
-        asked = understand(question["question"])
+        asked = understand(question["question"], silent=not any(passage.spoken for passage in index.all))
         hits = index.bearing(asked, asked.span)
         if asked.relation is not None or asked.wanted != "text" or not hits:
             continue  # these are not decided by weights

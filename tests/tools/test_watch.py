@@ -126,6 +126,28 @@ def test_what_a_command_printed(tmp_path: Path, film: Film) -> None:
     assert "65534" in ask(path, "What is the user id of nobody?").answer
 
 
+def test_what_a_program_says_in_a_silent_video_is_printed(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "$ cksum disc.iso\ncksum: disc.iso: No such file"), (1.5, "$ date")], 3.0)
+    assert "No such file" in ask(path, "What does cksum say about disc.iso?").answer
+    assert not ask(path, "What does the narrator say about disc.iso?").found
+
+
+def test_the_version_of_a_package_is_in_its_record(tmp_path: Path, film: Film) -> None:
+    record = "Package: mc\nStatus: install ok installed\nSection: utils\nVersion: 4.8.29"
+    path = film(tmp_path / "v.mp4", [(0.0, record)], 2.0)
+    assert "4.8.29" in ask(path, "Which version of mc is installed?").answer
+
+
+def test_the_address_that_a_mail_came_from(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "Your order was sent\nMail from: help@example.org")], 2.0)
+    assert "help@example.org" in ask(path, "Which address did the mail about the order come from?").answer
+
+
+def test_when_may_name_a_condition(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "Exit codes\n2 is returned for wrong options\n1 is returned else")], 2.0)
+    assert "2" in ask(path, "Which code is returned when somebody mistypes options?").answer
+
+
 def test_a_tone_is_not_speech_and_the_pictures_still_answer(tmp_path: Path, film: Film) -> None:
     path = film(tmp_path / "tone.mp4", [(0.0, "Platform 7"), (1.5, "Platform 9")], 3.0, rate=10, beep=True)
     result = ask(path, "Which platform is shown last?")

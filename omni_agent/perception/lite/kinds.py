@@ -47,7 +47,7 @@ _CURRENCY += (
 )
 
 _ASKED: tuple[tuple[Kind, str], ...] = (
-    (Kind.EMAIL, r"\be-?mail\b"),
+    (Kind.EMAIL, r"\be-?mail\b|\bmail address|\baddress\b.*\b(?:mail|message)s?\b"),
     (
         Kind.ERROR,
         r"\b(?:what|which|how)\b.*\b(?:errors?|exceptions?|warnings?|fail(?:s|ed|ure)?|(?:goes|went|is|was) wrong)\b",
@@ -137,7 +137,8 @@ _ASKED_OF_DOCUMENTS: tuple[tuple[Kind, str], ...] = (
 _ASKED_OF_SCREENS: tuple[tuple[Kind, str], ...] = (
     (
         Kind.FILE,
-        r"\b(?:what|which)\b.{0,30}\b(?:files?|folder|directory|path|script)\b"
+        r"\b(?:what|which)(?: is| are| was)?(?: the)?(?: names? of the)?(?: [\w-]+){0,2}?"
+        r" (?:files?|folder|directory|path|script)\b"
         r"|\b(?:directory|folder|path) (?:of|for)\b",
     ),
     (Kind.OPTION, r"\b(?:what|which)\b.{0,30}\b(?:option|flag|switch|parameter|variable|setting)\b"),
@@ -173,13 +174,14 @@ _NAMING: dict[Kind, str] = {
     Kind.DATE: "date dates day year month",
     Kind.TIME: "time hour",
     Kind.NUMBER: "number many much amount count",
-    Kind.PERSON: "name person",
+    Kind.PERSON: "name person author",
     Kind.EMAIL: "mail email address",
     Kind.ADDRESS: "url website site web address link domain",
     Kind.PHONE: "phone telephone number",
     Kind.VERSION: "version number",
     Kind.COLOUR: "colour color colours colors",
     Kind.ERROR: "error errors message exception warning warnings fail fails failed failure wrong",
+    Kind.FILE: "file files folder directory path name",
 }
 
 

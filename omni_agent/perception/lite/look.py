@@ -56,7 +56,7 @@ def look(
     if not seen and not said:
         return Viewing(False, "", reason="no text can be read in this video and nobody speaks in it")
     index = Passages([*seen, *said], clip.duration, embedder, memory)
-    return _Search(understand(question), index, reranker).answer()
+    return _Search(understand(question, silent=not said), index, reranker).answer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ class _Search:
         within: tuple[float, float] | None = asked.span
         if asked.relation is not None:
             anchor = self._anchor(asked.anchor)
+            if anchor is None and asked.relation == "during" and asked.wanted == "text":
+                return _Search(understand(asked.question, clauses=False), self._index, self._reranker).answer()
             if anchor is None:
                 return self._no(f"nothing in the video matches “{asked.anchor}”")
             if asked.wanted == "screen":

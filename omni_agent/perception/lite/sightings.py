@@ -5,6 +5,7 @@ The figures decide which is the best and whether it is an answer at all, by the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import log
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 READ = 32  # hits that are read together with the question
 PROSE = 28  # characters that the lines of a paragraph have on average at least
 LONGEST = 320  # characters of a passage that are read
+_OWN_LABEL = re.compile(r"([^\W\d][^:\d]{0,40}):\s?\S")  # "Version" of "Version: 4.8"
 
 FIGURES = (
     "reranker",
@@ -77,13 +79,17 @@ def _value(asked: Asked, hit: Hit) -> tuple[float, ...]:
     lacking = asked.kind is not Kind.ANY and value == 0.0 and text
     new = {stem for stem in kinds.words(passage.text) if len(stem) > 1 or stem.isdigit()}
     new -= set(kinds.words(asked.question))
-    label, terms = frozenset(kinds.terms(passage.label)), frozenset((*asked.terms, *asked.weak))
-    asks = min(len(label & terms) / len(label), hit.own) if label and text and new and not lacking else 0.0
+    own = _OWN_LABEL.match(passage.text)
+    label = frozenset(kinds.terms(passage.label or (own[1] if own else "")))
+    terms = frozenset((*asked.terms, *asked.weak))
+    asks = 0.0
+    if label and text and new and not lacking:
+        asks = min(len(label & terms) / len(label), max(hit.own, hit.weak))
     return (
         value,
         float(lacking),
         float(text and not new),
-        float(bool(label)),
+        float(bool(passage.label)),
         float(passage.relation == "beside"),
         float(passage.relation == "under"),
         float(passage.relation == "after"),
@@ -95,13 +101,14 @@ def _shape(asked: Asked, passage: Passage, largest: float) -> tuple[float, ...]:
     """What the passage is: a row, prose, a list; several things where several are asked for; long, said, large."""
     lines, prose = passage.lines, len(passage.text) >= PROSE * passage.lines
     several = len(passage.parts) > 1 or lines > 1 or passage.text.count(",") > 1
+    length = min(len(passage.text), LONGEST)
     return (
         float(bool(passage.parts)),
         float(bool(passage.cells)),
         float(lines > 1 and prose),
         float(lines > 1 and not prose),
         float(asked.several and several),
-        log(1 + len(passage.text) / 60),
+        log(1 + length / 60),
         float(passage.spoken),
         passage.size / largest,
     )

@@ -19,6 +19,7 @@ _SAID = (
     r"\b(?:say|says|said|saying|mention(?:s|ed)?|narrat(?:or|es?|ion)|speak(?:s|ing)?|spoken|spoke"
     r"|talk(?:s|ed|ing)?|hear[ds]?|tells?|told|announce[sd]?)\b"
 )
+_SOMEBODY = r"\b(?:narrator|speaker|voice|presenter|reader|(?:some|any)(?:body|one)|he|she|they|people|person)\b"
 _THINGS = (
     "slide|screen|page|dialog(?:ue)?|window|message|error|sign|text|title|heading|label|button|banner|caption"
     "|terminal|pop-?up|card|note|hint|tooltip|tip|warning|alert|notification|notice|prompt|tab|menu|footer|header|box"
@@ -64,13 +65,13 @@ _OPENING = r"(after|before|while|when|during|once)\s+(.{4,}?),\s*((?:what|which|
 # Words about videos and screens as such: they say where to look, not what for.
 _META_WORDS = """\
 video recording clip film screencast demo screen screens shown show shows display displayed visible appear
-appears appeared text written see seen say says said mention mentions mentioned narrator speaker narration
+appears appeared text written see seen say says said mention mentions mentioned narrator speaker reader narration
 voice talk talks spoken speak hear heard tell tells read reads slide slides page dialog dialogue window
 message on-screen time moment point title titled called named heading first last final finally end beginning
 start come comes happen happens kind exactly word words value line popup pop click clicked press pressed
 presenter presentation frame please give state stated according one name open opened opens type typed print
 printed prints output command commands run runs execute executed announce announced list listed ask asks asked
-offer offers offered contain contains"""
+offer offers offered contain contains editor browser terminal program application app"""
 _META = frozenset(stem(word) for word in _META_WORDS.split())
 # And words for parts of what is shown: "the chapter X", "the section X" are found by X.
 _PART_WORDS = "chapter section heading headline document article manual tutorial"
@@ -103,11 +104,12 @@ class Asked:
     several: bool
 
 
-def understand(question: str) -> Asked:
-    """Take a question apart by its wording."""
+def understand(question: str, *, silent: bool = False, clauses: bool = True) -> Asked:
+    """Take a question apart by its wording. In a `silent` video what a program "says" is seen; without `clauses`
+    "when …" is a condition, such as a manual names, and no time in the video."""
     text = " ".join(question.split())
     span, text = _span(text)
-    relation, anchor, text = _anchored(text)
+    relation, anchor, text = _anchored(text) if clauses else (None, "", text)
     scope, text = _scope(text)
     lower = text.lower()
     wanted = _wanted(lower)
@@ -125,8 +127,11 @@ def understand(question: str) -> Asked:
     rest = re.sub(_ASKED_SAID, "", text, flags=re.I)
     core = rest if len(rest) > 3 else text
     weak = tuple(term for term in kinds.terms(text) if term not in terms)
+    channel = _channel(lower)
+    if silent and channel == "said" and not re.search(_SOMEBODY, lower):
+        channel = "seen"
     return Asked(
-        question, core, _channel(lower), wanted, kind, _order(lower), scope, relation, anchor, span,
+        question, core, channel, wanted, kind, _order(lower), scope, relation, anchor, span,
         tuple(kinds.names(text)), terms, weak, bool(re.search(_VISUAL, lower)),
         bool(re.search(r"\b(?:click|press|push|tapp?|hit|chosen?|select)\w*", lower)), bool(re.search(_HEADING, lower)),
         bool(re.match(_SEVERAL, lower)),
