@@ -1,6 +1,6 @@
 """How often `omni click` points at the right thing on real screens, beside the naive way (OCR and best string match).
 
-    python -m benchmarks.click [--split tune|test|fresh|drawn] [--pages NAME…]
+    python -m benchmarks.click [--split tune|test|fresh|drawn|unseen] [--pages NAME…]
 
 Pages come from pinned npm and Debian packages (benchmarks/data/click.json), are rendered by headless Chromium, and the
 true boxes are those the browser says. A hit is a point inside the true box of the element, for icons too. Absent
@@ -11,7 +11,9 @@ since then the failures on all three were read, and those on checkboxes, fields 
 `drawn`: of editors, players and back offices on npm those whose names have the smallest sha256 and that run from their
 own package; every n-th button that has a title and no words is a target by that title, the texts are the first that
 stand on the page once, and the absent ones are the same for all. It was run after all changes of its time; its failures
-were read since. The icon families of the pages "family-…" are among those that the engine knows by now.
+were read since. The icon families of the pages "family-…" are among those that the engine knows by now. `unseen` was
+written by somebody who had not read how omni looks and never ran it on these screens: pages, and programs of Debian
+under Xvfb (programs.py), whose true boxes were measured on the picture ("box=x0,y0,x1,y1").
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from benchmarks import programs
 from benchmarks.browser import Browser, served
 from omni_agent.errors import OmniError
 from omni_agent.media.files import write
@@ -41,7 +44,7 @@ from omni_agent.types import Box, Line, Picture, Word, to_json
 
 HERE = Path(__file__).parent
 SIZE = (1280, 800)
-SPLITS = ("tune", "test", "fresh", "drawn")
+SPLITS = ("tune", "test", "fresh", "drawn", "unseen")
 NAIVE = 60  # of 100: the usual cut-off for a fuzzy string match
 FIND = """(where => {
   const [kind, rest] = [where.slice(0, where.indexOf('=')), where.slice(where.indexOf('=') + 1)];
@@ -170,6 +173,12 @@ def rendered(
     """A page as a picture, and the true box of each of its targets (None: absent)."""
     from PIL import Image
 
+    if "program" in page:
+        shot, places = programs.picture(page, SIZE), (target["where"] for target in page["targets"])
+        if keep:
+            write(keep / f"{name}.png", shot)
+        measured = [[float(value) for value in place[4:].split(",")] if place else None for place in places]
+        return of_pillow(Image.open(BytesIO(shot))), measured
     root = unpacked(page["package"], packages[page["package"]]) / page["root"]
     if "icons" in page:
         (root / page["path"]).write_text(toolbar(root, page["icons"]), encoding="utf-8")
