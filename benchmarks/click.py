@@ -1,6 +1,6 @@
 """How often `omni click` points at the right thing on real screens, beside the naive way (OCR and best string match).
 
-    python -m benchmarks.click [--split tune|test|fresh|drawn|unseen] [--pages NAME…]
+    python -m benchmarks.click [--split tune|test|fresh|drawn|unseen|second] [--pages NAME…]
 
 Pages come from pinned npm and Debian packages (benchmarks/data/click.json), are rendered by headless Chromium, and the
 true boxes are those the browser says. A hit is a point inside the true box of the element, for icons too. Absent
@@ -44,7 +44,7 @@ from omni_agent.types import Box, Line, Picture, Word, to_json
 
 HERE = Path(__file__).parent
 SIZE = (1280, 800)
-SPLITS = ("tune", "test", "fresh", "drawn", "unseen")
+SPLITS = ("tune", "test", "fresh", "drawn", "unseen", "second")
 NAIVE = 60  # of 100: the usual cut-off for a fuzzy string match
 FIND = """(where => {
   const [kind, rest] = [where.slice(0, where.indexOf('=')), where.slice(where.indexOf('=') + 1)];

@@ -1,6 +1,6 @@
 """The videos of `benchmarks.watch`: real programs and pages recorded, real speech, and films that packages ship.
 
-    python -m benchmarks.videos        makes those that are missing in the cache folder (about fifteen minutes)
+    python -m benchmarks.videos        makes those that are missing in the cache folder (about twenty minutes)
 
 Needs Xvfb, Chromium, xdotool, ffmpeg, espeak-ng, xterm and vim, and fetches its material by package name and hash.
 """
@@ -310,10 +310,10 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 
 
 def makers() -> dict[str, Callable[[Path], None]]:
-    """All makers of videos, those of unseen.py (which imports this module) with them."""
-    from benchmarks import unseen
+    """All makers of videos, those of unseen.py and second.py (which import this module) with them."""
+    from benchmarks import second, unseen
 
-    return MAKERS | unseen.MAKERS
+    return MAKERS | unseen.MAKERS | second.MAKERS
 
 
 def video(name: str) -> Path:
