@@ -14,6 +14,7 @@ stand on the page once, and the absent ones are the same for all. It was run aft
 were read since. The icon families of the pages "family-…" are among those that the engine knows by now. `unseen` was
 written by somebody who had not read how omni looks and never ran it on these screens: pages, and programs of Debian
 under Xvfb (programs.py), whose true boxes were measured on the picture ("box=x0,y0,x1,y1").
+`second` was made in the same way after that.
 """
 
 from __future__ import annotations
