@@ -83,3 +83,13 @@ def test_irregular_forms_have_one_stem() -> None:
 def test_names_and_money_beyond_english() -> None:
     assert fit(Kind.PERSON, "led by Łukasz Żółkiewski") == 1 and fit(Kind.PERSON, "led by a committee") == 0
     assert fit(Kind.MONEY, "It costs 300 crowns") == fit(Kind.MONEY, "for 40 ₹") == 1 > fit(Kind.MONEY, "for nothing")
+
+
+def test_a_month_cut_short_does_not_end_a_sentence(tmp_path: Path) -> None:
+    lines = [
+        "The bridge over the river was closed for three years.",
+        "It was opened to traffic again on Oct. 14, 2016, by the mayor of the town.",
+        "The old toll house beside it is a museum today.",
+    ]
+    result = ask([page(tmp_path / "bridge.pdf", lines)], "When was the bridge opened to traffic again?", engine="lite")
+    assert result.found and "Oct. 14, 2016" in result.answer

@@ -165,7 +165,8 @@ def _is_heading(block: Sequence[Line], rows: Sequence[Line]) -> bool:
 
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])")
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Eq|No|Nos|Vol|pp|p|Dr|Mr|Mrs|Ms|Prof|St|Inc|Ltd|Co|approx|ca|[A-Z])\.$"
+    r"(?:^|[\s(])(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Tab|Eq|Sec|Ch|No|Nos|Vol|pp|p|Dr|Mr|Mrs|Ms|Prof|St|Inc|Ltd|Co|approx|ca"
+    r"|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|[A-Z])\.$"
 )
 MIN_LETTERS = 9  # shorter units are crumbs
 
