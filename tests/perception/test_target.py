@@ -35,6 +35,9 @@ from omni_agent.perception.lite.target import Target, readings
         ("x next to tag Web", Target("close", "icon", relation="on", anchor="Web")),
         ("Delete button for Angelica Ramos", Target("Delete", "button", relation="near", anchor="Angelica Ramos")),
         ("Sign in with Google button", Target("Sign in with Google", "button")),
+        ("Costs sheet", Target("Costs", "tab")),
+        ("Inbox in the list on the left", Target("Inbox", corner=("left", ""))),
+        ("Undo button in the tool bar at the top", Target("Undo", "button", corner=("", "top"))),
     ],
 )
 def test_a_phrase_is_read_as_it_is_meant(phrase: str, meant: Target) -> None:

@@ -208,6 +208,77 @@ def test_a_field_with_round_ends_is_pressed_and_not_its_label() -> None:
         assert point is not None and left < point[0] < left + 200 and 60 < point[1] < 96
 
 
+def test_in_a_grid_of_properties_the_value_is_pressed_and_not_the_cell_of_its_label() -> None:
+    canvas = Image.new("RGB", (400, 200), "#cccccc")
+    pen = ImageDraw.Draw(canvas)
+    for y in (40, 71):
+        pen.rectangle((20, y, 129, y + 29), fill="#eeece7")
+        pen.rectangle((130, y, 299, y + 29), fill="#ffffff")
+    names = [line("Width", (80, 46, 124, 62), canvas.size), line("Unit", (92, 77, 124, 93), canvas.size)]
+    for target, top in (("Width field", 40), ("Unit dropdown", 71)):
+        point = pressed(target, canvas, *names, line("12", (138, 46, 156, 62), canvas.size))
+        assert point is not None and 130 < point[0] < 300 and top < point[1] < top + 30
+
+
+def test_a_field_with_a_button_at_its_end_keeps_its_place() -> None:
+    canvas = Image.new("RGB", (500, 120), "#cccccc")
+    pen = ImageDraw.Draw(canvas)
+    pen.rectangle((20, 40, 299, 69), fill="white")
+    pen.rectangle((300, 40, 379, 69), fill="#2266dd")
+    words = [line("Your address", (28, 46, 120, 62), canvas.size), line("Join", (325, 46, 355, 62), canvas.size)]
+    point = pressed("Your address field", canvas, *words)
+    assert point is not None and 20 < point[0] < 300
+
+
+@pytest.mark.parametrize("target", ["Fonts checkbox", "checkbox next to Fonts"])
+def test_round_cornered_checkboxes_in_a_column_far_right_of_their_names(target: str) -> None:
+    canvas = Image.new("RGB", (500, 200), "white")
+    pen = ImageDraw.Draw(canvas)
+    names = []
+    for row, name in enumerate(("Logs", "Fonts", "Trash")):
+        pen.rounded_rectangle((400, 31 + 23 * row, 415, 46 + 23 * row), 3, outline="#aaaaaa")
+        names.append(line(name, (40, 28 + 23 * row, 80, 49 + 23 * row), canvas.size))
+    point = pressed(target, canvas, *names)
+    assert point is not None and 400 <= point[0] <= 415 and 54 <= point[1] <= 69
+
+
+def test_the_only_checkbox_of_a_screen_is_found_when_it_is_ticked() -> None:
+    canvas = Image.new("RGB", (400, 120), "white")
+    pen = ImageDraw.Draw(canvas)
+    pen.rounded_rectangle((120, 40, 133, 53), 2, fill="#0075ff")
+    pen.line((123, 47, 126, 50, 130, 43), fill="white", width=2)
+    names = [line("visible", (40, 38, 100, 56), canvas.size)]
+    point = pressed("checkbox next to visible", canvas, *names)
+    assert point is not None and 120 <= point[0] <= 133 and 40 <= point[1] <= 53
+    pen.rectangle((110, 30, 140, 60), fill="white")
+    assert pressed("checkbox next to visible", canvas, *names) is None
+
+
+def test_the_field_with_the_magnifier_is_the_search_field() -> None:
+    def bar(field: bool) -> Image.Image:
+        big = Image.new("RGB", (4 * 500, 4 * 120), "#3883fa")
+        pen = ImageDraw.Draw(big)
+        if field:
+            pen.rectangle((4 * 200, 4 * 40, 4 * 400, 4 * 68), fill="white")
+        ink = "#808080" if field else "white"
+        pen.ellipse((4 * 208, 4 * 46, 4 * 219, 4 * 57), outline=ink, width=8)
+        pen.line((4 * 217, 4 * 55, 4 * 223, 4 * 61), fill=ink, width=9)
+        return big.resize((500, 120), Image.Resampling.BOX)
+
+    point = pressed("search field", bar(True))
+    assert point is not None and 200 < point[0] < 400 and 40 < point[1] < 68
+    assert pressed("search field", bar(False)) is None  # a magnifier alone is a button
+
+
+def test_the_page_number_is_the_field_before_the_number_of_pages() -> None:
+    canvas = Image.new("RGB", (400, 120), "#eeeeee")
+    ImageDraw.Draw(canvas).rectangle((100, 40, 155, 67), fill="white", outline="black")
+    number, count = line("3", (140, 46, 150, 62), canvas.size), line("of 12", (162, 46, 198, 62), canvas.size)
+    point = pressed("page number field", canvas, number, count)
+    assert point is not None and 100 < point[0] < 156 and 40 < point[1] < 68
+    assert pressed("page number field", canvas, number) is None
+
+
 def test_of_two_labels_the_one_in_the_same_case_is_meant() -> None:
     canvas = Image.new("RGB", (500, 200), "white")
     names = [

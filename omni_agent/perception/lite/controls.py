@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from omni_agent.perception.lite.labels import Match
@@ -12,6 +13,10 @@ from omni_agent.types import Box
 
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
 ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
+FAR = 40  # heights of a label's line up to which its switch or checkbox may stand at the right end of its row
+LIKE = 0.6  # of the picture in a field to the one that was named
+_PAGE = re.compile(r"(?:current )?page(?: number)?", re.IGNORECASE)
+_OF_PAGES = re.compile(r"(?:of|/) ?\d+", re.IGNORECASE)
 
 
 def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
@@ -25,18 +30,68 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
         else:
             distance = _of_field(widget, x0, y0, x1, y1)
         if distance is not None:
-            scored.append((distance / line, scene.box(widget)))
+            value = _value_of(widget, match.box, scene) if role in ("field", "dropdown") else None
+            scored.append((distance / line, scene.box(value or widget)))
     if role in ("checkbox", "radio"):
         for mark in of_kind(Target("", role), scene):  # a ticked one is a drawing and no widget
             a0, b0, a1, b1 = scene.pixels(mark.box)
             gap = max(x0 - a1, a0 - x1)
-            if -2 <= gap <= 3 * line and abs((b0 + b1) / 2 - (y0 + y1) / 2) <= 0.8 * line:
+            level = abs((b0 + b1) / 2 - (y0 + y1) / 2) <= 0.8 * line
+            far = a0 > x1 and gap <= FAR * line and _alone_between(x1, a0, match.box, scene)
+            if level and gap >= -2 and (gap <= 3 * line or far):
                 scored.append((gap / line + 3 * (a0 > x1), mark.box))
     if scored:
         distance, box = min(scored, key=lambda pair: pair[0])
         bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
         return [Place(box, match.text, match.score, None, bonus)]
     return [Place(match.box, match.text, match.score * 0.75)]
+
+
+def unlabelled(target: Target, scene: Scene) -> list[Place]:
+    """The field whose name is nowhere written: the one that holds the picture of it at one end (a magnifier), or the
+    number in front of "of 12" for the page."""
+    found: list[Place] = []
+    fields = [w for w in scene.widgets if w.width > 3 * w.height and w.fill > 0.8 and not scene.texts_in(w)]
+    for drawing in scene.drawn.called(target.words):
+        x0, y0, x1, y1 = scene.pixels(drawing.box)
+        for widget in fields:
+            held = widget.holds(x0, y0) and widget.holds(x1, y1) and widget.height <= 3 * (y1 - y0)
+            if held and drawing.score >= LIKE and min(x0 - widget.x0, widget.x1 - x1) < widget.height:
+                found.append(Place(scene.box(widget), drawing.name, drawing.score))
+    if not _PAGE.fullmatch(target.words):
+        return found
+    for line in scene.lines:
+        x0, y0, x1, y1 = scene.pixels(line.box)
+        for widget in scene.widgets if _OF_PAGES.fullmatch(line.text) else ():
+            level = widget.y0 <= (y0 + y1) / 2 <= widget.y1 <= widget.y0 + 3 * (y1 - y0)
+            number = all(text.isdigit() for text in scene.texts_in(widget))
+            if level and number and 0 <= x0 - widget.x1 + 3 <= 2 * (y1 - y0) and widget.width >= y1 - y0:
+                found.append(Place(scene.box(widget), line.text, 0.8))
+    return found
+
+
+def _value_of(cell: Widget, label: Box, scene: Scene) -> Widget | None:
+    """The cell of the value where a label stands in a cell of its own, as in a grid of properties: the second and
+    wider one of its row, of another colour, and followed by no more than a square button. So a field with a button at
+    its end keeps its place, and so does a tab among tabs."""
+    x, y = label.center[0] * scene.picture.width, label.center[1] * scene.picture.height
+    if not cell.holds(x, y):
+        return None
+    row = [w for w in scene.widgets if abs(w.y0 - cell.y0) <= ALIGNED and abs(w.y1 - cell.y1) <= ALIGNED]
+    value = next((w for w in row if abs(w.x0 - cell.x1) <= ALIGNED), None)
+    if value is None or value.width < cell.width or value.color == cell.color:
+        return None
+    more = [w for w in row if abs(w.x1 - cell.x0) <= ALIGNED]
+    more += [w for w in row if abs(w.x0 - value.x1) <= ALIGNED and w.width > 1.5 * w.height]
+    return None if more else value
+
+
+def _alone_between(x0: float, x1: float, label: Box, scene: Scene) -> bool:
+    """Whether nothing is written between a label and the mark at the far end of its row."""
+    wide = scene.picture.width
+    return not any(
+        line.box.y0 < label.center[1] < line.box.y1 and x0 < line.box.center[0] * wide < x1 for line in scene.lines
+    )
 
 
 def _of_field(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> float | None:
@@ -75,7 +130,7 @@ def _beside_mark(widget: Widget, role: str, x0: float, y0: float, x1: float, y1:
         return None
     if -2 <= x0 - widget.x1 <= 3 * line:
         return x0 - widget.x1
-    reach = 40 if role == "toggle" else 4  # settings pages put the switch at the far right of its row
+    reach = FAR if role == "toggle" else 4  # settings pages put the switch at the far right of its row
     if -2 <= widget.x0 - x1 <= reach * line:
         return widget.x0 - x1 + 3 * line
     return None
@@ -95,7 +150,8 @@ def of_kind(target: Target, scene: Scene) -> list[Place]:
         text = " ".join(scene.texts_in(widget))
         if target.role in ("checkbox", "radio"):
             fits = 0.8 <= shape <= 1.25 and 0.6 * line <= widget.height <= 2.2 * line and _is_mark(text)
-            fits = fits and widget.fill > 0.8 and widget.ring == (target.role == "radio")
+            filled = target.role == "checkbox" and widget.fill > 0.4 and _vivid(widget.color)  # a ticked one
+            fits = fits and (widget.fill > 0.8 or filled) and widget.ring == (target.role == "radio")
         elif target.role == "toggle":
             fits = 1.4 <= shape <= 2.6 and line <= widget.height <= 2.5 * line and widget.ring
         else:
@@ -121,6 +177,10 @@ def _ticked(empty: Sequence[Place], scene: Scene) -> list[Place]:
 
     others = [box for box in scene.drawn.boxes if not any(same(box, place.box) for place in empty)]
     return [Place(box, "", 0.8) for box in others if any(alike(box, place.box) for place in empty)]
+
+
+def _vivid(color: tuple[int, int, int]) -> bool:
+    return max(color) - min(color) > 60
 
 
 def _is_mark(text: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from omni_agent.perception.lite.controls import CONTROLS, controls, of_kind
+from omni_agent.perception.lite.controls import CONTROLS, controls, of_kind, unlabelled
 from omni_agent.perception.lite.glyphs import pictured
 from omni_agent.perception.lite.icon_names import names_of, simpler
 from omni_agent.perception.lite.labels import Match, matches, near_misses
@@ -54,7 +54,8 @@ def _places(target: Target, scene: Scene) -> list[Place]:
         return of_kind(target, scene)
     found = matches(target.words, scene.lines)
     if target.role in CONTROLS:
-        return [place for match in found for place in controls(target.role, match, scene)]
+        named = [place for match in found for place in controls(target.role, match, scene)]
+        return named or (unlabelled(target, scene) if target.role == "field" and not target.quoted else [])
     places = [_label(target, match, scene) for match in found] + _crosses(target, scene)
     if target.role in (None, "icon", "button", "item", "tab", "link") and not target.quoted:
         seen = max((place.score for place in places), default=0.0)

@@ -78,7 +78,12 @@ def _related(target: Target, places: list[Place], scene: Scene) -> list[Place]:
                 found[index] = gap, place
     line = scene.line_height
     ranked = sorted(found.values(), key=lambda pair: pair[0])
-    return [replace(place, bonus=place.bonus + 0.3 / (1 + gap / line)) for gap, place in ranked]
+    # Far from the anchor the bonus is nearly flat; the nearest leads all the same where the next is half a line off.
+    leads = len(ranked) > 1 and ranked[1][0] - ranked[0][0] > 0.5 * line
+    return [
+        replace(place, bonus=place.bonus + 0.3 / (1 + gap / line) + 1.5 * TIE * (leads and not index))
+        for index, (gap, place) in enumerate(ranked)
+    ]
 
 
 def _gap(relation: str | None, box: Box, anchor: Box, wide: int, high: int) -> float | None:

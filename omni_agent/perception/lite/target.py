@@ -30,7 +30,7 @@ ROLE_WORDS: dict[str, Role] = {
     "dropdown": "dropdown", "drop-down": "dropdown", "drop down": "dropdown", "dropdown menu": "dropdown",
     "select": "dropdown", "select box": "dropdown", "combobox": "dropdown", "combo box": "dropdown",
     "dropdown list": "dropdown", "picker": "dropdown", "selector": "dropdown", "spinner": "field",
-    "tab": "tab", "tab header": "tab",
+    "tab": "tab", "tab header": "tab", "sheet": "tab", "sheet tab": "tab", "worksheet": "tab",
     "menu item": "item", "menu entry": "item", "menu option": "item", "list item": "item", "item": "item",
     "menu": "item", "option": "item", "entry": "item", "row": "item", "folder": "item", "file": "item",
     "section": "item", "card": "item",
@@ -67,6 +67,11 @@ _CORNER_AFTER = re.compile(rf"^(?P<head>.+?),? (?:in|at|on|to|near|from) (?:the 
 _CORNER_PLAIN = re.compile(rf"^(?P<head>.+?),? {_WHERE}{_OF_SCREEN}$")
 _CORNER_BEFORE = re.compile(rf"^{_WHERE}(?: corner)? (?P<head>.+)$")
 _PLACE_AFTER = re.compile(rf"^(?P<head>.+?) (?:in|on|from|at) (?:the )?(?P<place>{'|'.join(_PLACES)})$")
+# A part of a window that is named by what it is, seldom by a text that stands in it; its position says which it is.
+_AREA = re.compile(
+    r"^(?P<head>.+?) (?:in|on|from) (?:the )?(?:side |main |navigation |tool )?"
+    r"(?:index|list|tree|panel|pane|toolbar|sidebar|bar|menu|outline|area)$"
+)
 
 _RELATIONS: tuple[tuple[Relation, str], ...] = (
     ("below", r"(?:right |just |directly |immediately )?(?:below|under|underneath|beneath)"),
@@ -160,11 +165,15 @@ def _with_role(target: Target) -> list[Target]:
 
 
 def _with_place(target: Target) -> list[Target]:
-    """The target as it is, then with position words read as positions, then with an anchor read as an anchor."""
+    """The target as it is, then with position words read as positions, then with an anchor read as an anchor. A part
+    of the window in front of a position is only what that position is of: "Home in the index on the left"."""
     found = [target]
     positioned = _positioned(target)
     if positioned:
         found += [positioned, *([again] if (again := _positioned(positioned)) else [])]
+        if match := _AREA.match(positioned.words):
+            for head in _with_role(Target(match["head"])):
+                found.append(replace(positioned, words=head.words, role=head.role or positioned.role))
     for relation, pattern in _RELATIONS:
         match = re.match(rf"^(?P<head>.+?) (?:{pattern}) (?P<anchor>.+)$", target.words, re.IGNORECASE)
         if not match:

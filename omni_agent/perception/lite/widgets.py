@@ -109,7 +109,8 @@ def _framed(inside: npt.NDArray[np.bool_]) -> bool:
 
 
 def _round(inside: npt.NDArray[np.bool_]) -> bool:
-    """Whether the corners are cut as by a circle of the height's radius."""
+    """Whether the corners are cut as by a circle of the height's radius: none of the area lies in them, and at the top
+    a circle is narrow where a small box with round corners is nearly as wide as in its middle."""
     height, width = inside.shape
     reach = max(1, int(min(height, width) * 0.13))  # a circle of diameter d is 0.146 d away from its box's corner
     corners = (
@@ -118,4 +119,5 @@ def _round(inside: npt.NDArray[np.bool_]) -> bool:
         inside[height - reach :, :reach],
         inside[height - reach :, width - reach :],
     )
-    return not any(bool(corner.any()) for corner in corners)
+    top = int(inside[:1].any(axis=0).sum()) - max(0, width - height)
+    return top <= 0.65 * height and not any(bool(corner.any()) for corner in corners)
