@@ -179,7 +179,7 @@ def test_without_jinja2_the_rest_is_told_and_how_to_get_it(folder: Path, monkeyp
     def without(self: ChatTemplate) -> None:
         raise MissingExtra("gpu", "the chat template")
 
-    monkeypatch.setattr(ChatTemplate, "_start", without)
+    monkeypatch.setattr(ChatTemplate, "start", without)
     row = next(row for row in assumptions(folder) if row.key == "template")
     assert row.ok is None and "the chat template needs" in row.says and row.does == "pip install 'omni-agent[gpu]'"
 
