@@ -155,8 +155,9 @@ def _lines_of(arrays: _Cursor, texts: list[str], words: list[list[str]]) -> tupl
 
 
 def error_packed(error: OmniError) -> list[Any]:
-    """An error of ours as its class, its sentence and its fields."""
-    return [type(error).__name__, str(error), {key: str(value) for key, value in vars(error).items()}]
+    """An error of ours as its class, its sentence and its fields; its note is the hint once more."""
+    fields = {key: str(value) for key, value in vars(error).items() if key != "__notes__"}
+    return [type(error).__name__, str(error), fields]
 
 
 def error_of(form: Any) -> OmniError:
@@ -166,6 +167,8 @@ def error_of(form: Any) -> OmniError:
         kind = _ERRORS.get(name, EngineError)
         error = kind.__new__(kind, str(message))
         vars(error).update({"hint": ""} | {str(key): str(value) for key, value in fields.items()})
+        if error.hint:
+            error.add_note(error.hint)
     except (TypeError, ValueError, AttributeError) as wrong:
         raise Nonsense("an error without a class and a message") from wrong
     return error
