@@ -230,6 +230,16 @@ def test_a_field_with_a_button_at_its_end_keeps_its_place() -> None:
     assert point is not None and 20 < point[0] < 300
 
 
+def test_a_bar_that_holds_several_dropdowns_is_none_of_them() -> None:
+    canvas = Image.new("RGB", (700, 200), "#cccccc")
+    ImageDraw.Draw(canvas).rectangle((20, 40, 679, 75), fill="white")
+    places = {"Formats": (40, 96), "Font": (300, 330), "Size": (560, 590)}
+    names = [line(name, (x0, 50, x1, 66), canvas.size) for name, (x0, x1) in places.items()]
+    for name, (x0, x1) in places.items():
+        point = pressed(f"{name} dropdown", canvas, *names)
+        assert point is not None and x0 <= point[0] <= x1
+
+
 @pytest.mark.parametrize("target", ["Fonts checkbox", "checkbox next to Fonts"])
 def test_round_cornered_checkboxes_in_a_column_far_right_of_their_names(target: str) -> None:
     canvas = Image.new("RGB", (500, 200), "white")

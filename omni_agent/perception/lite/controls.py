@@ -28,7 +28,7 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
         if role in ("checkbox", "radio", "toggle"):
             distance = _beside_mark(widget, role, x0, y0, x1, y1)
         else:
-            distance = _of_field(widget, x0, y0, x1, y1)
+            distance = None if _bar(widget, match.box, scene) else _of_field(widget, x0, y0, x1, y1)
         if distance is not None:
             value = _value_of(widget, match.box, scene) if role in ("field", "dropdown") else None
             scored.append((distance / line, scene.box(value or widget)))
@@ -84,6 +84,14 @@ def _value_of(cell: Widget, label: Box, scene: Scene) -> Widget | None:
     more = [w for w in row if abs(w.x1 - cell.x0) <= ALIGNED]
     more += [w for w in row if abs(w.x0 - value.x1) <= ALIGNED and w.width > 1.5 * w.height]
     return None if more else value
+
+
+def _bar(widget: Widget, label: Box, scene: Scene) -> bool:
+    """Whether a box is a bar of several entries, of which the label is one: two others stand in it at its height."""
+    x, y = label.center[0] * scene.picture.width, label.center[1] * scene.picture.height
+    level = [line.box for line in scene.lines if line.box.y0 < label.center[1] < line.box.y1]
+    centers = [(box.center[0] * scene.picture.width, box.center[1] * scene.picture.height) for box in level]
+    return widget.holds(x, y) and sum(widget.holds(*center) for center in centers) > 2
 
 
 def _alone_between(x0: float, x1: float, label: Box, scene: Scene) -> bool:
