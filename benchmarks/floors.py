@@ -36,7 +36,7 @@ class Floor:
     of: int
     wanted: float
     omni: float
-    naive: float
+    naive: float | None
     commit: str
     most: bool = False
 
@@ -84,8 +84,8 @@ def _heard(result: dict[str, Any]) -> Floor:
 
 def _watched(result: dict[str, Any]) -> Floor:
     cell = result["table"]["second"]["on screen"]
-    shares = (cell["omni"] / cell["n"], cell["naive"] / cell["n"])
-    return Floor("on-screen text of videos", cell["n"], 0.75, *shares, result["run"]["commit"])
+    naive = None if cell["naive"] is None else cell["naive"] / cell["n"]  # `benchmarks.watch --alone` leaves it out
+    return Floor("on-screen text of videos", cell["n"], 0.75, cell["omni"] / cell["n"], naive, result["run"]["commit"])
 
 
 def main() -> None:
@@ -97,8 +97,9 @@ def main() -> None:
     rows = floors()
     print(f"{'':<26} {'of':>4} {'wanted':>7} {'omni':>7} {'naive':>7}")
     for row in rows:
+        naive = "–" if row.naive is None else f"{row.naive:.1%}"
         print(
-            f"{row.what:<26} {row.of:>4} {row.wanted:>7.0%} {row.omni:>7.1%} {row.naive:>7.1%}  "
+            f"{row.what:<26} {row.of:>4} {row.wanted:>7.0%} {row.omni:>7.1%} {naive:>7}  "
             f"{'held' if row.held else 'MISSED'}"
         )
     kept = [asdict(row) | {"held": row.held} for row in rows]

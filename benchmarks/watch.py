@@ -138,13 +138,11 @@ def run(split: str | None, compare: bool) -> dict[str, Any]:
                 if naive is not None:
                     speed[name]["naive_s"] = naive.seconds
                 kept.write_text(json.dumps(speed))
-            naive_found, naive_answer, naive_start = naive.answer(question["question"]) if naive else (True, "", None)
             rows.append({
                 **question,
                 "ours": {"right": right(question, found, answer, start), "found": found, "answer": answer.strip(),
                          "start": start, "reason": more["reason"], "seconds": round(more["seconds"], 3)},
-                "naive": {"right": right(question, naive_found, naive_answer, naive_start), "answer": naive_answer,
-                          "start": naive_start},
+                "naive": _naively(naive, question) if naive else None,
             })  # fmt: skip
             print(
                 "ok " if rows[-1]["ours"]["right"] else "-- ",
@@ -156,8 +154,14 @@ def run(split: str | None, compare: bool) -> dict[str, Any]:
     return {"rows": rows, "speed": speed}
 
 
+def _naively(naive: Naive, question: dict[str, Any]) -> dict[str, Any]:
+    found, answer, start = naive.answer(question["question"])
+    return {"right": right(question, found, answer, start), "answer": answer, "start": start}
+
+
 def table(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Right answers by split and kind, for both."""
+    """Right answers by split and kind, for both; None for the naive way where it was left out."""
+    alone = any(row["naive"] is None for row in rows)
     counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0, 0]))
     for row in rows:
         for split in (row["split"], "all"):
@@ -165,9 +169,11 @@ def table(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 cell = counts[split][kind]
                 cell[0] += 1
                 cell[1] += row["ours"]["right"]
-                cell[2] += row["naive"]["right"]
+                cell[2] += not alone and row["naive"]["right"]
     return {
-        split: {kind: dict(zip(("n", "omni", "naive"), cell, strict=True)) for kind, cell in kinds.items()}
+        split: {
+            kind: {"n": n, "omni": omni, "naive": None if alone else naive} for kind, (n, omni, naive) in kinds.items()
+        }
         for split, kinds in counts.items()
     }
 
