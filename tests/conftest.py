@@ -170,3 +170,16 @@ def film() -> Film:
         return path
 
     return make
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """A page that is only a picture, so that its text must be read by somebody."""
+    import pymupdf
+
+    with pymupdf.open() as text, pymupdf.open() as document:
+        page = text.new_page()
+        page.insert_text((72, 72), "The keeper of the light is Ada Marsh.")
+        document.new_page().insert_image(page.rect, pixmap=page.get_pixmap(dpi=100))
+        document.save(tmp_path / "scan.pdf")
+    return tmp_path / "scan.pdf"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from omni_agent.errors import EngineError, OmniError, UsageError
 from omni_agent.runtime.cache import Cache
-from omni_agent.runtime.generate import Answer, Draw, End, Generator, Step, Token, drawing, require_room
+from omni_agent.runtime.generate import Answer, Draw, End, Generator, Token, drawing, require_room, stepper
 from omni_agent.runtime.grammar import Matcher
 from omni_agent.runtime.layout import Prompt
 from omni_agent.runtime.memory import memory_to
@@ -48,16 +48,8 @@ class Batch:
         self._generator, model = generator, generator.model
         with memory_to("answer several questions at once"):
             self.cache = model.new_cache(slots, generator.context)
-            self._step = self._stepper(model.device.type == "cuda" if graph is None else graph)
+            self._step = stepper(model, self.cache, graph)
         self._sequences: list[_Sequence | None] = [None] * slots
-
-    def _stepper(self, graph: bool) -> Step:
-        model = self._generator.model
-        if graph:
-            from omni_agent.runtime.graphs import DecodeGraph
-
-            return DecodeGraph(model, self.cache)
-        return lambda tokens: model.step(tokens, self.cache)
 
     @property
     def busy(self) -> bool:

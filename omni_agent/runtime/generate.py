@@ -88,6 +88,15 @@ def drawing(sampling: Sampling, device: torch.device, watch: Watch | None, match
     return Held(sampler, matcher, lambda: watch is not None and watch.attentive)
 
 
+def stepper(model: LanguageModel, cache: Cache, graph: bool | None) -> Step:
+    """What decodes one token a sequence of `cache`: a captured graph, by default where the model is on a GPU."""
+    if model.device.type == "cuda" if graph is None else graph:
+        from omni_agent.runtime.graphs import DecodeGraph
+
+        return DecodeGraph(model, cache)
+    return lambda tokens: model.step(tokens, cache)
+
+
 def require_room(size: int, context: int) -> None:
     """Raise where a prompt of `size` tokens is none, or leaves no room for an answer."""
     if size < 1:
@@ -115,15 +124,8 @@ class Generator:
         self.context = min(context, model.config.max_positions)
         with memory_to("set up the cache"):
             self.cache: Cache = model.new_cache(1, self.context)
-            self._step = self._stepper(model.device.type == "cuda" if graph is None else graph)
+            self._step = stepper(model, self.cache, graph)
         self.busy = False
-
-    def _stepper(self, graph: bool) -> Step:
-        if graph:
-            from omni_agent.runtime.graphs import DecodeGraph
-
-            return DecodeGraph(self.model, self.cache)
-        return lambda tokens: self.model.step(tokens, self.cache)
 
     def stream(
         self,

@@ -127,19 +127,6 @@ def test_threads_have_the_callers_context_without_its_ear_for_thoughts() -> None
 # --- many questions ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A page that is only a picture, so that its text must be read by somebody."""
-    import pymupdf
-
-    with pymupdf.open() as text, pymupdf.open() as document:
-        page = text.new_page()
-        page.insert_text((72, 72), "The keeper of the light is Ada Marsh.")
-        document.new_page().insert_image(page.rect, pixmap=page.get_pixmap(dpi=100))
-        document.save(tmp_path / "scan.pdf")
-    return tmp_path / "scan.pdf"
-
-
 def number_of(messages: Sequence[Message]) -> int:
     return int(str(messages[-1].parts[-1]).partition("Number ")[2].partition("?")[0])
 

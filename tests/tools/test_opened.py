@@ -6,7 +6,6 @@ import json
 import wave
 from pathlib import Path
 
-import pymupdf
 import pytest
 
 import omni_agent
@@ -17,17 +16,6 @@ from omni_agent.perception.model import ModelPerception
 from omni_agent.tools.ask import Documents
 from omni_agent.tools.recording import Recording
 from omni_agent.types import Box, Heard, Line, Picture, Segment, Sound
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A page that is only a picture, so that its text must be read by somebody."""
-    with pymupdf.open() as text, pymupdf.open() as document:
-        page = text.new_page()
-        page.insert_text((72, 72), "The keeper of the light is Ada Marsh.")
-        document.new_page().insert_image(page.rect, pixmap=page.get_pixmap(dpi=100))
-        document.save(tmp_path / "scan.pdf")
-    return tmp_path / "scan.pdf"
 
 
 def reply(messages: object) -> str:

@@ -151,20 +151,21 @@ _ASKED_OF_SCREENS: tuple[tuple[Kind, str], ...] = (
 
 def asked_of_screen(question: str) -> Kind:
     """The kind of value that this question asks of what a screen shows."""
-    kind = asked(question)
-    if kind is not Kind.ANY:
-        return kind
-    text = question.lower().strip()
-    return next((kind for kind, pattern in _ASKED_OF_SCREENS if re.search(pattern, text)), Kind.ANY)
+    return _asked_or(question, _ASKED_OF_SCREENS)
 
 
 def asked_of_document(question: str) -> Kind:
     """The kind of value that this question asks a document for."""
+    return _asked_or(question, _ASKED_OF_DOCUMENTS)
+
+
+def _asked_or(question: str, more: tuple[tuple[Kind, str], ...]) -> Kind:
+    """The kind that this question asks for anywhere, else the first of `more` that it fits."""
     kind = asked(question)
     if kind is not Kind.ANY:
         return kind
     text = question.lower().strip()
-    return next((kind for kind, pattern in _ASKED_OF_DOCUMENTS if re.search(pattern, text)), Kind.ANY)
+    return next((kind for kind, pattern in more if re.search(pattern, text)), Kind.ANY)
 
 
 # The words that name a kind: a text that holds the value need not hold them too.
