@@ -88,10 +88,11 @@ def _value_of(cell: Widget, label: Box, scene: Scene) -> Widget | None:
 
 def _bar(widget: Widget, label: Box, scene: Scene) -> bool:
     """Whether a box is a bar of several entries, of which the label is one: two others stand in it at its height."""
-    x, y = label.center[0] * scene.picture.width, label.center[1] * scene.picture.height
-    level = [line.box for line in scene.lines if line.box.y0 < label.center[1] < line.box.y1]
-    centers = [(box.center[0] * scene.picture.width, box.center[1] * scene.picture.height) for box in level]
-    return widget.holds(x, y) and sum(widget.holds(*center) for center in centers) > 2
+    wide, high = scene.picture.width, scene.picture.height
+    if not widget.holds(label.center[0] * wide, label.center[1] * high):
+        return False
+    level = [line.box.center for line in scene.lines if line.box.y0 < label.center[1] < line.box.y1]
+    return sum(widget.holds(x * wide, y * high) for x, y in level) > 2
 
 
 def _alone_between(x0: float, x1: float, label: Box, scene: Scene) -> bool:
