@@ -5,8 +5,7 @@
 Weights are random, so what is said means nothing; the times hold for any weights. Every question has 32 tokens behind
 the same shared prompt, whose state lies in GPU memory when the clock starts, and an answer of a fixed length. One after
 another is `Generator.stream`, together is `Batch.stream` with one thread asking all in turn, as the local engine does.
-`as_alone` is the share of tokens that a question gets in company as the batch gives them to it alone, up to where they
-first part: the sum over experts runs in an order that depends on the company, and random weights are moved by rounding.
+`same` says that a question gets the tokens in company that the batch gives it alone.
 """
 
 from __future__ import annotations
@@ -81,14 +80,8 @@ def measure(shared: int, questions: int, answer: int) -> dict[str, Any]:
         "tok_s_one": questions * answer / found["one_after_another_s"],
         "tok_s_together": questions * answer / many,
     }
-    found["as_alone"] = statistics.mean(agreed(a, b) / answer for a, b in zip(runs[-1][1], expected, strict=True))
+    found["same"] = all(tokens == expected for _, tokens in runs)
     return found
-
-
-def agreed(tokens: list[int], others: list[int]) -> int:
-    """How many tokens are the same before the first that is not."""
-    pairs = enumerate(zip(tokens, others, strict=True))
-    return next((number for number, (one, other) in pairs if one != other), len(tokens))
 
 
 def main() -> None:

@@ -322,6 +322,27 @@ def test_experts_batch(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_of_a_batch_gets_the_same_bits_whatever_the_others_chose(dtype: torch.dtype) -> None:
+    from omni_agent.runtime.kernels import experts_batch as kernel
+    from omni_agent.runtime.kernels.rows import project_rows
+
+    rows, k, width, experts, chosen, shared = 4, 96, 48, 64, 5, 2
+    up = draw((experts + shared) * width, k, dtype=dtype, scale=k**-0.5)
+    down = draw((experts + shared) * width * k, dtype=dtype, scale=width**-0.5)
+    gate, bias = draw(experts, k, dtype=dtype, scale=k**-0.5), draw(experts, scale=0.1)
+    touched = kernel.Touched(rows, experts, shared, torch.device(DEVICE))
+    mine, found, listed = draw(1, k, dtype=dtype), [], []
+    for _ in range(4):
+        x = torch.cat([mine, draw(rows - 1, k, dtype=dtype)])
+        kernel.choose_rows(project_rows(x, gate, parts=2, dtype=torch.float32), bias, touched, chosen, 2.5)
+        listed.append(touched.experts[: int(touched.count)].tolist())
+        hidden = kernel.up_rows(x, up, touched, width, rows * chosen)
+        found.append(kernel.down_rows(hidden, down, touched, k).sum(0)[0])
+    assert len({tuple(some) for some in listed}) > 1
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("tokens", "k", "width", "experts", "chosen"),
     [

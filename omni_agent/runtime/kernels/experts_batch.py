@@ -2,7 +2,9 @@
 
 All sequences of the batch fill one tile of the tensor cores, which wait for the memory anyway; so each touched expert
 multiplies all of them, and a weight of zero takes out those that did not choose it. Nothing is gathered or scattered.
-The shared expert is run as experts of the routed width (two in the released shape) that everybody chose.
+The shared expert is run as experts of the routed width (two in the released shape) that everybody chose. An expert's
+place in the sum is given by its number, and what is added for those that others chose is zero: a sequence gets the same
+bits whoever else is in the batch.
 """
 
 from __future__ import annotations
@@ -175,17 +177,18 @@ def down_rows_kernel(
         gdc_launch_dependents()
         gdc_wait()
     total = tl.zeros([TILE, N], tl.float32)
-    for which in range(part, tl.load(count), PARTS):
+    for which in range(0, tl.load(count)):
         expert = tl.load(experts + which).to(tl.int64)
-        routed = expert < EXPERTS
-        first = tl.where(routed, expert * (K * WIDTH), EXPERTS * (K * WIDTH) + (expert - EXPERTS) * WIDTH)
-        source = down + first + n[None, :] * tl.where(routed, WIDTH, SHARED * WIDTH) + w[:, None]
-        inputs_of = hidden + (which * TILE + s)[:, None] * WIDTH + w[None, :]
-        for start in range(0, WIDTH, BLOCK):
-            here = start + w < WIDTH
-            tile = tl.load(source + start, mask=here[:, None] & inside, other=0.0)
-            inputs = tl.load(inputs_of + start, mask=here[None, :], other=0.0)
-            total = tl.dot(inputs, tile, total, input_precision="ieee")
+        if expert % PARTS == part:
+            routed = expert < EXPERTS
+            first = tl.where(routed, expert * (K * WIDTH), EXPERTS * (K * WIDTH) + (expert - EXPERTS) * WIDTH)
+            source = down + first + n[None, :] * tl.where(routed, WIDTH, SHARED * WIDTH) + w[:, None]
+            inputs_of = hidden + (which * TILE + s)[:, None] * WIDTH + w[None, :]
+            for start in range(0, WIDTH, BLOCK):
+                here = start + w < WIDTH
+                tile = tl.load(source + start, mask=here[:, None] & inside, other=0.0)
+                inputs = tl.load(inputs_of + start, mask=here[None, :], other=0.0)
+                total = tl.dot(inputs, tile, total, input_precision="ieee")
     place = out + (part * rows + s)[:, None] * K + n[None, :]
     tl.store(place, total, mask=(s < rows)[:, None] & inside)
 
