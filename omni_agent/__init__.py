@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni_agent.tools.ask import AskResult, Documents, ask
+    from omni_agent.tools.chat import Chat
     from omni_agent.tools.click import ClickResult, Pressed, click, press
     from omni_agent.tools.doctor import Diagnosis, doctor
     from omni_agent.tools.opened import Film, open
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AskResult",
+    "Chat",
     "ClickResult",
     "Diagnosis",
     "Documents",
@@ -44,6 +46,7 @@ __all__ = [
 
 _HOME = {  # public name -> the module of tools that holds it
     "AskResult": "ask",
+    "Chat": "chat",
     "ClickResult": "click",
     "Diagnosis": "doctor",
     "Documents": "ask",

@@ -298,6 +298,15 @@ class Reply:
     confidence: float = 0.0
     reason: str = ""
     usage: Usage = field(default_factory=Usage)
+    written: str = ""  # word for word, by a model; what a question that follows it is read after
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question about pages and what a model wrote in reply: an earlier turn of a conversation about them."""
+
+    question: str
+    written: str
 
 
 @dataclass(frozen=True, slots=True)

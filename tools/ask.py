@@ -16,10 +16,11 @@ from omni_agent.media.files import write
 from omni_agent.perception.base import Perception
 from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName
+from omni_agent.tools.chat import Chat
 from omni_agent.tools.document import open_document
 from omni_agent.tools.evidence import Citation, check
 from omni_agent.tools.in_order import in_order
-from omni_agent.types import Page, Progress, Quote, Reply, Usage, no_progress, well_formed
+from omni_agent.types import Exchange, Page, Progress, Quote, Reply, Usage, no_progress, well_formed
 
 HIGHLIGHT_DPI = 110
 EXAMPLE = 'omni ask report.pdf "How many people work there?"'
@@ -125,11 +126,21 @@ class Documents:
 
     def ask(self, question: str, *, highlight: Path | None = None, progress: Progress = no_progress) -> AskResult:
         """Answer one question from all the files together, as `omni_agent.ask` does."""
+        return self._answered(question, (), progress, highlight)[0]
+
+    def chat(self, *, highlight: Path | None = None, earlier: Sequence[Exchange] = ()) -> Chat[AskResult]:
+        """A conversation about the files, whose questions may refer to those before."""
+        return Chat(partial(self._answered, highlight=highlight), earlier)
+
+    def _answered(
+        self, question: str, earlier: Sequence[Exchange], progress: Progress, highlight: Path | None
+    ) -> tuple[AskResult, str]:
+        """The result, and what a model wrote."""
         if not question.strip():
             raise UsageError("the question is empty", hint=EXAMPLE)
         question = well_formed(question.strip())
         begun = time.perf_counter()
-        reply = self._perception.answer(question, self._pages, progress=progress)
+        reply = self._perception.answer(question, self._pages, earlier=earlier, progress=progress)
         answered = time.perf_counter()
         unread = [error for document in self._documents for error in document.unread]
         if unread and len(unread) == len(self._pages):
@@ -147,7 +158,7 @@ class Documents:
         opening, self._opening = self._opening, 0.0
         timings = {"open": opening, "answer": answered - begun, "check": ended - answered}
         timings["total"] = sum(timings.values())
-        return AskResult(
+        result = AskResult(
             found=reply.found,
             answer=reply.text,
             citations=citations,
@@ -160,6 +171,7 @@ class Documents:
             highlights=tuple(saved),
             warnings=tuple(warnings),
         )
+        return result, reply.written
 
 
 def _trusted(reply: Reply, citations: Sequence[Citation]) -> float:

@@ -17,7 +17,7 @@ from omni_agent.media.files import write
 from omni_agent.settings import load
 
 KINDS = {  # folder in the cache -> what it holds; weights that were put together there are no result and not listed
-    "last": "which files the last question was about",
+    "last": "the files of the last question, and the turns about them",
     "page": "pages read",
     "heard": "stretches of sound heard",
     "voices": "voices told apart",

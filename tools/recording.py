@@ -18,10 +18,11 @@ from omni_agent.errors import MediaError, UsageError
 from omni_agent.perception.base import Perception
 from omni_agent.perception.choose import perceive
 from omni_agent.settings import EngineName
+from omni_agent.tools.chat import Chat
 from omni_agent.tools.evidence import Citation, check
 from omni_agent.tools.transcribe import TranscribeResult, printable, transcribe
 from omni_agent.tools.watch import WatchedMoment, WatchResult
-from omni_agent.types import Box, Line, Minutes, Picture, Progress, Segment, no_progress
+from omni_agent.types import Box, Exchange, Line, Minutes, Picture, Progress, Segment, no_progress
 
 ON_A_PAGE = 40  # segments: some minutes of speech
 HEIGHT = 0.4  # of a line in its row: the rest parts it from the next, as a paragraph
@@ -81,6 +82,14 @@ class Recording:
 
     def ask(self, question: str, *, progress: Progress = no_progress) -> WatchResult:
         """Answer from what is said. The moments are the segments that the answer rests on, without pictures."""
+        return self._answered(question, (), progress)[0]
+
+    def chat(self, *, earlier: Sequence[Exchange] = ()) -> Chat[WatchResult]:
+        """A conversation about what is said, whose questions may refer to those before."""
+        return Chat(self._answered, earlier)
+
+    def _answered(self, question: str, earlier: Sequence[Exchange], progress: Progress) -> tuple[WatchResult, str]:
+        """The result, and what a model wrote."""
         if not question.strip():
             raise UsageError("the question is empty", hint='call.ask("Who calls the supplier?")')
         began = time.perf_counter()
@@ -90,11 +99,11 @@ class Recording:
             Spoken(str(self._file), number, heard.segments[first : first + ON_A_PAGE])
             for number, first in enumerate(range(0, len(heard.segments), ON_A_PAGE), 1)
         ]
-        reply = self._perception.answer(question.strip(), pages, progress=progress)
+        reply = self._perception.answer(question.strip(), pages, earlier=earlier, progress=progress)
         cited = [check(quote, pages) for quote in reply.quotes]
         ended = time.perf_counter()
         sure = not reply.found or any(citation.verified for citation in cited)
-        return WatchResult(
+        result = WatchResult(
             found=reply.found,
             answer=printable(reply.text),
             moments=tuple(pages[one.page - 1].moment(one) for one in cited if one.verified),
@@ -106,6 +115,7 @@ class Recording:
             usage=reply.usage,
             timings={"hear_s": ready - began, "answer_s": ended - ready, "total_s": ended - began},
         )
+        return result, reply.written
 
 
 @dataclass(frozen=True, slots=True)

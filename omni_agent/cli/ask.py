@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +13,13 @@ from omni_agent.cli.ask_many import Asking, questions_of
 from omni_agent.cli.options import Engine, Json, Quiet, chosen
 from omni_agent.cli.output import bars, clean, emit, emit_json, note, on_terminal
 from omni_agent.errors import PasswordError, UsageError
+from omni_agent.types import Exchange
 
 if TYPE_CHECKING:
     from omni_agent.perception.base import Perception
     from omni_agent.tools.ask import AskResult, Documents
 
+MOST_TURNS = 16  # of a conversation that are kept from one command to the next
 EXAMPLE = 'omni ask report.pdf "How many people work there?"'
 
 
@@ -37,7 +40,12 @@ def ask(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--continue", "-c", help="Ask the files of the last question; only the question is given.")
+        bool,
+        typer.Option(
+            "--continue",
+            "-c",
+            help="Ask the files of the last question; only the question is given. A model knows what was asked before.",
+        ),
     ] = False,
     each: Annotated[bool, typer.Option("--each", help="Ask each file for itself: one JSON line a file.")] = False,
     pages: Annotated[
@@ -59,10 +67,11 @@ def ask(
     Without --json the marked pages are saved in ./omni-out. Exit 3: the documents do not say.
     """
     files, asked = _told(words or [], questions)
+    earlier: tuple[Exchange, ...] = ()
     if again:
         if files:
             raise UsageError("-c takes the files of the last question and needs only a new one", hint='omni ask -c "…"')
-        files, pages = _last(pages)
+        files, pages, earlier = _last(pages)
     if not files:
         raise UsageError("a question needs at least one file before it", hint=EXAMPLE)
     if questions == "-" and "-" in files:
@@ -79,8 +88,9 @@ def ask(
             return code
         with call.open(files) as documents, bars(quiet) as progress:
             folder = highlight or (None if json else Path("omni-out"))
-            result = documents.ask(asked[0], highlight=folder, progress=progress)
-        _remember(call, files)
+            chat = documents.chat(highlight=folder, earlier=earlier)
+            result = chat.ask(asked[0], progress=progress)
+        _remember(call, files, chat.earlier)
     except KeyboardInterrupt:
         note("omni: interrupted; pages that were read are kept, the same command goes on from there")
         return 130
@@ -107,24 +117,28 @@ def _told(words: list[str], questions: str | None) -> tuple[list[str], list[str]
     return files, [question.strip()]
 
 
-def _remember(call: _Call, files: list[str]) -> None:
-    """Keep for `-c` which files were asked about. Standard input cannot be read twice, and of files that a password
-    opens nothing is kept."""
+def _remember(call: _Call, files: list[str], turns: Sequence[Exchange] = ()) -> None:
+    """Keep for `-c` which files were asked about, and the last turns. Standard input cannot be read twice, and of files
+    that a password opens nothing is kept."""
     from omni_agent.tools import cache
 
     if "-" not in files and not call.password:
-        cache.put("last", "ask", value={"files": [os.path.abspath(file) for file in files], "pages": call.pages})
+        kept = [[turn.question, turn.written] for turn in turns[-MOST_TURNS:]]
+        paths = [os.path.abspath(file) for file in files]
+        cache.put("last", "ask", value={"files": paths, "pages": call.pages, "turns": kept})
 
 
-def _last(pages: str | None) -> tuple[list[str], str | None]:
-    """The files of the last question, and its pages unless others are wanted."""
+def _last(pages: str | None) -> tuple[list[str], str | None, tuple[Exchange, ...]]:
+    """The files of the last question, its pages unless others are wanted, and the turns so far about these pages."""
     from omni_agent.tools import cache
 
     kept = cache.get("last", "ask")
     if not isinstance(kept, dict) or not kept.get("files"):
         raise UsageError("there is no last question whose files could be asked", hint=EXAMPLE)
     note(f"asking {', '.join(kept['files'])}")
-    return list(kept["files"]), pages or kept.get("pages")
+    same = pages is None or pages == kept.get("pages")
+    turns = tuple(Exchange(str(question), str(written)) for question, written in kept.get("turns", ()) if same)
+    return list(kept["files"]), pages or kept.get("pages"), turns
 
 
 class _Call:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from omni_agent.types import (
     Clip,
+    Exchange,
     Heard,
     Line,
     Memory,
@@ -44,8 +45,18 @@ class Perception(Protocol):
         """The text in a picture, line by line in reading order; boxes in fractions of the picture."""
         ...
 
-    def answer(self, question: str, pages: Sequence[Page], *, progress: Progress = no_progress) -> Reply:
-        """Answer from these pages alone. The quotes are claims: the caller checks them against the pages."""
+    def answer(
+        self,
+        question: str,
+        pages: Sequence[Page],
+        *,
+        earlier: Sequence[Exchange] = (),
+        progress: Progress = no_progress,
+    ) -> Reply:
+        """Answer from these pages alone. The quotes are claims: the caller checks them against the pages.
+
+        `earlier` are the turns before about the same pages, which the question may refer to; a perception that takes
+        each question by itself leaves them out."""
         ...
 
     def locate(self, target: str, picture: Picture) -> Sighting:

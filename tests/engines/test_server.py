@@ -94,6 +94,22 @@ def test_a_file_of_questions_goes_out_four_at_a_time_and_comes_back_in_order(
     assert 2 <= crowd["most"] <= 4
 
 
+def test_c_goes_on_with_the_conversation_unless_other_pages_are_meant(serve: Any, chat: Any, tmp_path: Any) -> None:
+    """`-c` sends the turns before it; a first question, and one about other pages, stands by itself."""
+    quote = {"page": "p1", "text": "The keeper of the light is Ada Marsh."}
+    written = json.dumps({"found": True, "answer": "Ada", "quotes": [quote], "confidence": 1, "reason": ""})
+    server = serve(lambda request: chat.said(written))
+    (tmp_path / "a.txt").write_text("The keeper of the light is Ada Marsh.\n")
+    for arguments in (["a.txt", "Who keeps it?"], ["-c", "Since when?"], ["-c", "--pages", "1", "Where?"]):
+        running = omni(tmp_path, server, *arguments)
+        out, err = running.communicate(timeout=120)
+        assert running.returncode == 0 and out.startswith("Ada"), err
+    first, second, third = ([message["role"] for message in request["messages"]] for request in server.requests)
+    assert first == third == ["user"] and second == ["user", "assistant", "user"]
+    turns = [json.dumps(message) for message in server.requests[1]["messages"]]
+    assert "Who keeps it?" in turns[0] and "Ada" in turns[1] and "Since when?" in turns[2]
+
+
 def test_ctrl_c_ends_a_batch_at_once(serve: Any, chat: Any, tmp_path: Any) -> None:
     """What was answered stands on stdout; nobody waits for a server that does not answer."""
     crowd: dict[str, int] = {}

@@ -34,6 +34,7 @@ from omni_agent.perception.resident.server import Server, serve
 from omni_agent.types import (
     Box,
     Clip,
+    Exchange,
     Heard,
     Line,
     Memory,
@@ -76,12 +77,20 @@ class Probe:
         self.note(f"read {picture.width}x{picture.height}")
         return (Line(f"{picture.width} wide", Box(0, 0, 1, 1), float(picture.pixels.mean())),)
 
-    def answer(self, question: str, pages: Sequence[Page], *, progress: Progress = no_progress) -> Reply:
+    def answer(
+        self,
+        question: str,
+        pages: Sequence[Page],
+        *,
+        earlier: Sequence[Exchange] = (),
+        progress: Progress = no_progress,
+    ) -> Reply:
         self.note(f"begin {question}")
         said = []
         try:
             for word in question.split():
                 said.append(str(self._do(*word.partition("=")[::2], pages, progress)))
+            said += [f"after {turn.question}: {turn.written}" for turn in earlier]
         finally:
             self.note(f"end {question}")
         return Reply(True, " ".join(said))

@@ -15,7 +15,7 @@ from omni_agent.errors import MediaError, UsageError
 from omni_agent.perception.model import ModelPerception
 from omni_agent.tools.ask import Documents
 from omni_agent.tools.recording import Recording
-from omni_agent.types import Box, Heard, Line, Picture, Segment, Sound
+from omni_agent.types import Box, Exchange, Heard, Line, Picture, Segment, Sound
 
 
 def reply(messages: object) -> str:
@@ -39,6 +39,45 @@ def test_many_questions_read_a_page_once(scan: Path) -> None:
     assert len(seen) == 1 and len(engine.calls) == 2
     asked: list[Message] = [messages[-1] for messages, _ in engine.calls]
     assert "Who keeps the light?" in str(asked[0].parts) and "Who is the keeper?" in str(asked[1].parts)
+
+
+def test_a_question_of_a_conversation_comes_after_the_turns_before_it(scan: Path) -> None:
+    """The pages are shown once, at the beginning, so that what is new comes last; an error is no turn."""
+    eyes = ModelPerception(FakeEngine(reply), reader=lambda picture: (Line("Ada Marsh", Box(0.1, 0.1, 0.5, 0.2)),))
+    engine = eyes._asker.engine
+    assert isinstance(engine, FakeEngine)
+    with omni_agent.open(scan, engine=eyes) as doc:
+        assert isinstance(doc, Documents)
+        chat = doc.chat()
+        assert chat.ask("Who keeps the light?").answer == "Ada Marsh"
+        with pytest.raises(UsageError, match="question is empty"):
+            chat.ask(" ")
+        assert chat.ask("And since when?").found
+        doc.ask("Who else?")
+        again = doc.chat(earlier=chat.earlier)
+        again.ask("And before?")
+    first, second, alone, third = (messages for messages, _ in engine.calls)
+    assert [message.role for message in second] == ["user", "assistant", "user"]
+    assert second[0].parts[1:] == first[0].parts[1:] and isinstance(second[0].parts[0], Picture)
+    assert second[1].parts == (reply(()),) and "And since when?" in str(second[2].parts)
+    assert not any(isinstance(part, Picture) for message in second[1:] for part in message.parts)
+    assert len(alone) == 1 and "Who else?" in str(alone[0].parts)
+    assert [message.parts[1:] for message in third[:2]] == [message.parts[1:] for message in second[:2]]
+    assert len(third) == 5
+    assert [turn.question for turn in again.earlier] == ["Who keeps the light?", "And since when?", "And before?"]
+    assert [options.goes_on for _, options in engine.calls] == [False, True, False, True]
+
+
+def test_turns_that_have_no_room_are_left_out_oldest_first(scan: Path) -> None:
+    eyes = ModelPerception(FakeEngine(reply), context=9_000)
+    turns = [Exchange(f"Question {number}?", "word " * 600) for number in range(5)]
+    with omni_agent.open(scan, engine=eyes) as doc:
+        assert isinstance(doc, Documents)
+        doc.chat(earlier=turns).ask("And now?")
+    engine = eyes._asker.engine
+    assert isinstance(engine, FakeEngine)
+    said = str(engine.calls[-1][0])
+    assert "Question 4?" in said and "Question 3?" in said and "Question 0?" not in said
 
 
 def test_an_empty_question_leaves_the_files_open(scan: Path) -> None:

@@ -11,6 +11,7 @@ from omni_agent.errors import MissingExtra
 from omni_agent.settings import Settings
 from omni_agent.types import (
     Clip,
+    Exchange,
     Heard,
     Line,
     Memory,
@@ -41,7 +42,9 @@ def check() -> None:
 
 
 class LitePerception:
-    """Specialists behind the seven verbs of `Perception`. It quotes, reads and hears; it never invents prose."""
+    """Specialists behind the seven verbs of `Perception`. It quotes, reads and hears; it never invents prose.
+
+    It takes each question by itself, whatever was asked before."""
 
     name = "lite"
     at_once = 1  # one call keeps the processor busy
@@ -78,7 +81,14 @@ class LitePerception:
     def read(self, picture: Picture) -> tuple[Line, ...]:
         return self._reader.read(picture)
 
-    def answer(self, question: str, pages: Sequence[Page], *, progress: Progress = no_progress) -> Reply:
+    def answer(
+        self,
+        question: str,
+        pages: Sequence[Page],
+        *,
+        earlier: Sequence[Exchange] = (),
+        progress: Progress = no_progress,
+    ) -> Reply:
         from omni_agent.perception.lite.answer import answer
 
         return answer(question, pages, self._embedder, self._reranker, progress)

@@ -32,7 +32,7 @@ from omni_agent.perception.model.reply import (
     text_of,
 )
 from omni_agent.prompts import prompt
-from omni_agent.types import Page, Picture, Progress, Quote, Reply, Usage
+from omni_agent.types import Exchange, Page, Picture, Progress, Quote, Reply, Usage
 
 SHARP, COARSE = 150, 100  # dpi: an A4 page is 2,145 tokens, or 962
 REPLY = schema(
@@ -76,11 +76,14 @@ class Shown:
     tokens: int
 
 
-def answer(question: str, pages: Sequence[Page], asker: Asker, progress: Progress) -> Reply:
+def answer(
+    question: str, pages: Sequence[Page], earlier: Sequence[Exchange], asker: Asker, progress: Progress
+) -> Reply:
     """Answer from these pages alone, in as many passes as their number needs; where one has no key, keeping nothing."""
     if any(page.key is None for page in pages):
         asker = replace(asker, options=replace(asker.options, keep=False))
-    space = asker.room - room.of_text(prompt("ask", question=question))
+    talk = _talk(question, earlier, asker.room // 4)
+    space = asker.room - sum(map(_size, talk))
     sheets = []
     for number, page in enumerate(pages, 1):
         progress("reading the text layer", number - 1, len(pages))
@@ -94,9 +97,26 @@ def answer(question: str, pages: Sequence[Page], asker: Asker, progress: Progres
     if len(pages) > 1:
         asker.note(f"{shown.what}: about {shown.tokens:,} of {asker.context:,} tokens")
     progress("answering", 0, None)
-    message = Message("user", (*shown.parts, prompt("ask", question=question)))
-    reply, usage = asker.ask([message], partial(_parsed, sheets={sheet.label: sheet for sheet in sheets}), schema=REPLY)
-    return Reply(reply.found, reply.text, reply.quotes, reply.confidence, reply.reason, spent + usage)
+    messages = [Message("user", (*shown.parts, *talk[0].parts)), *talk[1:]]
+    parse = partial(_parsed, sheets={sheet.label: sheet for sheet in sheets})
+    reply, usage = asker.ask(messages, parse, schema=REPLY, goes_on=len(talk) > 1)
+    return replace(reply, usage=spent + usage)
+
+
+def _talk(question: str, earlier: Sequence[Exchange], space: int) -> list[Message]:
+    """The turns without the pages: the earlier ones that have room, oldest left out first, and this question."""
+    kept = list(earlier)
+    while kept and sum(room.of_text(turn.question + turn.written) for turn in kept) > space:
+        del kept[0]
+    asked = [turn.question for turn in kept] + [question]
+    talk = [Message("user", (prompt("ask", question=asked[0]),))]
+    for turn, following in zip(kept, asked[1:], strict=True):
+        talk += [Message("assistant", (turn.written,)), Message("user", (prompt("ask-on", question=following),))]
+    return talk
+
+
+def _size(message: Message) -> int:
+    return sum(room.of_text(part) for part in message.parts if isinstance(part, str))
 
 
 def _sheet(number: int, page: Page, space: int) -> Sheet:
@@ -229,4 +249,5 @@ def _parsed(text: str, sheets: dict[str, Sheet]) -> Reply:
         quotes=tuple(quotes) if found else (),
         confidence=share(fields.get("confidence")),
         reason=string(fields.get("reason")) or ("" if found else "the pages do not answer the question"),
+        written=text,
     )

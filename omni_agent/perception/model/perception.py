@@ -15,6 +15,7 @@ from omni_agent.perception.model.look import look
 from omni_agent.perception.model.minutes import minutes
 from omni_agent.types import (
     Clip,
+    Exchange,
     Heard,
     Line,
     Memory,
@@ -67,8 +68,15 @@ class ModelPerception:
             raise MissingExtra("lite", "reading the text of scanned pages")
         return self._reader(picture)
 
-    def answer(self, question: str, pages: Sequence[Page], *, progress: Progress = no_progress) -> Reply:
-        return answer(question, pages, self._asker, progress)
+    def answer(
+        self,
+        question: str,
+        pages: Sequence[Page],
+        *,
+        earlier: Sequence[Exchange] = (),
+        progress: Progress = no_progress,
+    ) -> Reply:
+        return answer(question, pages, earlier, self._asker, progress)
 
     def locate(self, target: str, picture: Picture) -> Sighting:
         return locate(target, picture, self._asker, self._reader)

@@ -11,6 +11,7 @@ from omni_agent.perception.resident.call import Call
 from omni_agent.settings import Settings
 from omni_agent.types import (
     Clip,
+    Exchange,
     Heard,
     Line,
     Memory,
@@ -44,8 +45,15 @@ class ResidentPerception:
         lines: tuple[Line, ...] = self._call("read", picture)
         return lines
 
-    def answer(self, question: str, pages: Sequence[Page], *, progress: Progress = no_progress) -> Reply:
-        reply: Reply = self._call("answer", question, list(pages), progress=progress)
+    def answer(
+        self,
+        question: str,
+        pages: Sequence[Page],
+        *,
+        earlier: Sequence[Exchange] = (),
+        progress: Progress = no_progress,
+    ) -> Reply:
+        reply: Reply = self._call("answer", question, list(pages), earlier=tuple(earlier), progress=progress)
         return reply
 
     def locate(self, target: str, picture: Picture) -> Sighting:
