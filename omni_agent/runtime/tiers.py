@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from omni_agent.runtime.packing import packed, unpacked
 from omni_agent.runtime.store import Blob, Store
 
 READERS = 32  # files read from disk at a time, waiting for it mostly; their digests are computed as they come
@@ -80,9 +81,11 @@ class Tiers:
         self.device, self.limits, self.store = device, limits, store
         self._near, self._far = Shelf(limits.device), Shelf(limits.host)
         self._lock = threading.RLock()
+        self._unpacking = threading.Lock()  # one at a time: it takes memory of the device beside the result's
         self._pool: ThreadPoolExecutor | None = None
         self._writing: dict[str, Future[None]] = {}
         self._writer: ThreadPoolExecutor | None = None
+        self._stream: torch.cuda.Stream | None = None  # the writer's
 
     def __contains__(self, name: str) -> bool:
         return name in self._near or name in self._far or (self.store is not None and name in self.store)
@@ -133,7 +136,13 @@ class Tiers:
             return {}
         if self._pool is None:
             self._pool = ThreadPoolExecutor(READERS, "omni-read")
-        return dict(zip(names, self._pool.map(lambda name: store.get(name, self.device), names), strict=True))
+
+        def read(name: str) -> Blob | None:
+            blob = store.get(name, self.device)
+            with self._unpacking:
+                return blob and unpacked(blob)
+
+        return dict(zip(names, self._pool.map(read, names), strict=True))
 
     def _write(self, store: Store, name: str, blob: Blob) -> None:
         """Write in the background, after the work that makes the tensors. Past `WAITING` writes this one is left out:
@@ -148,11 +157,17 @@ class Tiers:
 
         def write() -> None:
             if done is None:
-                store.put(name, blob)
+                store.put(name, packed(blob))
                 return
             done.synchronize()
-            with torch.cuda.stream(torch.cuda.Stream(self.device)):
-                store.put(name, {part: tensor.cpu() for part, tensor in blob.items()})
+            if self._stream is None:
+                self._stream = torch.cuda.Stream(self.device)
+            with torch.cuda.stream(self._stream):
+                try:
+                    parts = packed(blob)
+                except torch.OutOfMemoryError:  # it only saves time later
+                    parts = blob
+                store.put(name, {part: tensor.cpu() for part, tensor in parts.items()})
 
         self._writing[name] = future = self._writer.submit(write)
         future.add_done_callback(lambda _: self._writing.pop(name, None))
