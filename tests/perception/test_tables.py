@@ -181,3 +181,39 @@ Bangladesh         Indian
 """
     (found,) = read(console(table), tmp_path / "a.pdf")
     assert said(found)["Austria", ""] == "European 1950, 1979" and said(found)["Afghanistan", ""] == "Herat North"
+
+
+def test_two_columns_of_labels_have_a_head_each(tmp_path: Path) -> None:
+    (table,) = read(printed(MODELS), tmp_path / "a.pdf")
+    assert [cell.head for cell in table.rows[0].cells[1:]] == ["Loss", "Accuracy"]
+
+
+def test_a_label_at_the_middle_of_its_rows_stands_for_each_of_them(tmp_path: Path) -> None:
+    cells = said(*read(printed(MODELS), tmp_path / "a.pdf"))
+    assert cells["Small Face", "Loss"] == "0.39" and cells["Small Both", "Accuracy"] == "86.7"
+    assert cells["Large Face", "Loss"] == "0.26" and cells["Large Both", "Accuracy"] == "90.9"
+
+
+MODELS = [
+    [(72.0, "Model"), (150.0, "Source"), (310.0, "Loss"), (410.0, "Accuracy")],
+    [(150.0, "Face"), (310.0, "0.39"), (410.0, "93.6")],
+    [(72.0, "Small"), (150.0, "Hands"), (310.0, "0.34"), (410.0, "89.5")],
+    [(150.0, "Both"), (310.0, "0.82"), (410.0, "86.7")],
+    [(150.0, "Face"), (310.0, "0.26"), (410.0, "95.2")],
+    [(72.0, "Large"), (150.0, "Hands"), (310.0, "0.29"), (410.0, "91.6")],
+    [(150.0, "Both"), (310.0, "0.44"), (410.0, "90.9")],
+]
+
+
+def test_numbers_set_narrower_than_their_heads_keep_them(tmp_path: Path) -> None:
+    table = """
+     state ratio.1 ratio.2 ratio.3
+[1,]     1    1738    1642    1794
+[2,]     2    1364    1408    1597
+     ratio.4 ratio.5
+[1,]    2234    2032
+[2,]    1675    1470
+"""
+    first, second = read(console(table), tmp_path / "a.pdf")
+    assert [(cell.text, cell.head) for cell in first.rows[1].cells[1:3]] == [("2", "state"), ("1364", "ratio.1")]
+    assert said(second)["[2,]", "ratio.5"] == "1470"

@@ -30,8 +30,8 @@ def is_value(text: str) -> bool:
     """Whether a cell holds a number, a sum, a share or the sign for none of these, rather than words."""
     if _NOTHING.fullmatch(text):
         return True
-    if re.fullmatch(r"\[\d+\]\W*", text):
-        return False  # a reference
+    if re.fullmatch(r"\[\d+,?\]\W*", text):
+        return False  # a reference, or the number of a row
     if text[:1].isalpha() and not re.match(r"[A-Z]{1,3}[$€£¥]", text):
         return False  # a name with a number in it
     digits = sum(c.isdigit() for c in text)

@@ -15,6 +15,7 @@ JOIN = 0.8  # for each letter's width beyond a space, to take two words together
 SPAN = 0.12  # for each further column that a head stands over
 OTHER = 0.4  # for a head that is set another way than its line
 BARE = 0.25  # for a column without a head
+UNDER = 1.0  # and where a word of the line stands right over it
 GOOD = 1.0  # mean cost of a head at most, in widths of a letter
 PARTED = 3.0  # and of heads that wide gaps part already
 
@@ -57,10 +58,16 @@ def _dealt(line: Line, among: Sequence[Column], wide: float, way: int) -> Heads:
         dear = SPAN if end - start <= last - first else 8 * SPAN
         return off + 0.05 * beyond + 0.25 * max(0.0, beyond - 5) + dear * (last - first)
 
+    def is_under(column: Column) -> bool:
+        overlaps = (min(word.box.x1, column.x1) - max(word.box.x0, column.x0) for word in words)
+        return max(overlaps, default=0.0) > 0.5 * (column.x1 - column.x0)
+
+    bares = [0.0, *(UNDER if is_under(column) else BARE for column in among[1:])]
+
     @cache
     def best(start: int, column: int) -> tuple[float, tuple[tuple[int, int, int, int], ...]]:
         if start == len(words):
-            return BARE * sum(1 for index in range(column, len(among)) if index > 0), ()
+            return sum(bares[column:]), ()
         found: tuple[float, tuple[tuple[int, int, int, int], ...]] = (float("inf"), ())
         for end in range(start + 1, min(len(words), start + 8) + 1):
             together = joined(start, end)
@@ -72,14 +79,14 @@ def _dealt(line: Line, among: Sequence[Column], wide: float, way: int) -> Heads:
             for first in range(column, len(among)):
                 if among[first].x0 > words[end - 1].box.x1 + wide:
                     break
-                bare = BARE * sum(1 for index in range(column, first) if index > 0)
+                bare = sum(bares[column:first])
                 for last in range(first, len(among) if first else 1):
                     cost = placed(start, end, first, last)
                     if cost > 6:
                         if among[first].left + among[last].right > words[start].box.x0 + words[end - 1].box.x1:
                             break  # past the middle: further columns only cost more
                         continue
-                    rest, groups = best(end, last + 1)
+                    rest, groups = best(end, last + 1 if first else 0)  # labels may stand in columns of their own
                     total = together + parted + bare + cost + rest
                     if total < found[0]:
                         found = total, ((start, end, first, last), *groups)
@@ -89,9 +96,8 @@ def _dealt(line: Line, among: Sequence[Column], wide: float, way: int) -> Heads:
         return Heads(("",) * len(among), float("inf"), 0)
     cost, groups = best(0, 0)
     texts = [""] * len(among)
-    bare = len(among) - 1
     for start, end, first, last in groups:
         for index in range(first, last + 1):
-            texts[index] = " ".join(word.text for word in words[start:end])
-            bare -= index > 0
-    return Heads(tuple(texts), (cost - BARE * bare) / max(1, len(groups)), len(groups))
+            texts[index] = f"{texts[index]} {' '.join(word.text for word in words[start:end])}".strip()
+    bare = sum(cost for cost, text in zip(bares, texts, strict=True) if not text)
+    return Heads(tuple(texts), (cost - bare) / max(1, len(groups)), len(groups))

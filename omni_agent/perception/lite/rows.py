@@ -11,6 +11,7 @@ from statistics import median
 from omni_agent.media import layout
 from omni_agent.perception.lite import grid
 from omni_agent.perception.lite.grid import Cells, Column, is_value
+from omni_agent.perception.lite.groups import groups
 from omni_agent.types import Box, Line, Word
 
 
@@ -75,7 +76,10 @@ def of_values(
     pending: Line | None = None
     split_rows = [grid.cells(pieces, among) for pieces in rows]
     keyed = _keyed([row[0] for row in split_rows if grid.column_of(grid.box_of(row[0]), among) == 0])
-    for line, pieces, cells in zip(lines, rows, split_rows, strict=True):
+    shared = groups(lines, rows, among)
+    for number, (line, pieces, cells) in enumerate(zip(lines, rows, split_rows, strict=True)):
+        if number in shared.alone:
+            continue
         first = grid.column_of(grid.box_of(cells[0]), among)
         valued = (grid.is_valued(pieces) and len(cells) > 1) or all(is_value(grid.text_of(cell)) for cell in cells)
         if not valued and found and ((first > 0 and _fits(found[-1], cells, among)) or _is_rest(line, cells, label)):
@@ -93,7 +97,11 @@ def of_values(
         ]
         text, section = _plain(line), found[-1].section if found else ""
         boxes: tuple[Box, ...] = (line.box,)
-        if first > 0 or not keyed:
+        if number in shared.labels:
+            of_label = sum(grid.column_of(cell.box, among) < shared.columns for cell in made)
+            label, section = shared.labels[number], labels.under("", among[0].x0)
+            made[:of_label] = [Cell(label, heads[shared.columns - 1], made[of_label - 1].box)]
+        elif first > 0 or not keyed:
             made.insert(0, Cell(label, "", Box(among[0].x0, line.box.y0, among[0].x0, line.box.y1)))
         else:
             made = _labelled(made)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import dropwhile, pairwise, takewhile
 
 from omni_agent.media import layout
 from omni_agent.perception.lite import grid
@@ -76,8 +76,8 @@ def _below_head(lines: Sequence[Line], start: int) -> int:
             return start
         if len(layout.cells(lines[below])) >= 2:
             end = _run(lines, below)
-            rows = [grid.pieces(line) for line in lines[below:end]]
-            values = [row for row in rows if grid.is_valued(row)]
+            rows = dropwhile(lambda row: not grid.is_valued(row), map(grid.pieces, grid.upright(lines[below:end])))
+            values = list(takewhile(grid.is_valued, rows))  # of the first table, where several follow
             if end == below or not values:
                 return start
             among = grid.columns(values, grid.letter(lines[below:end]))
