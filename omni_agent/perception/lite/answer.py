@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite import decision
-from omni_agent.perception.lite.candidates import Candidate, candidates, figures
+from omni_agent.perception.lite.candidates import Candidate, candidates
+from omni_agent.perception.lite.figures import figures
 from omni_agent.perception.lite.kinds import Kind
 from omni_agent.perception.lite.questions import Question, holds, understand
 from omni_agent.perception.lite.retrieval import find
@@ -24,6 +25,8 @@ QUOTES = 3
 TOGETHER = 45  # words of two sentences that are one answer
 NEARLY = 0.7  # logits below the best at which another unit is quoted beside it
 
+Ranked = tuple[float, Candidate, tuple[float, ...]]
+
 
 def answer(question: str, pages: Sequence[Page], embedder: Embedder, reranker: Reranker, progress: Progress) -> Reply:
     """The best evidence for a question, quoted with its boxes; `found` False where nothing on the pages answers it."""
@@ -38,35 +41,38 @@ def answer(question: str, pages: Sequence[Page], embedder: Embedder, reranker: R
     ranked = rank(asked, units(pages, lines), embedder, reranker, progress)
     if not ranked:
         return Reply(False, "", reason="there is no sentence or table row on these pages")
-    worth, best = ranked[0]
-    if not decision.DOCUMENTS.answers(worth):
+    worth, best, figured = ranked[0]
+    there = decision.DOCUMENTS.there([other for other, *_ in ranked], figured)
+    if there <= 0:
         return Reply(False, "", reason=_reason(asked, best))
     told = [best] if (beside := _beside(ranked)) is None else sorted((best, beside), key=lambda c: c.hit.index)
-    near = [candidate for other, candidate in ranked if other > worth - NEARLY]
+    near = [candidate for other, candidate, _ in ranked if other > worth - NEARLY]
     cited = list(dict.fromkeys(candidate.hit.unit for candidate in (best, *told, *near)))[:QUOTES]
     quotes = tuple(Quote(unit.file, unit.page, unit.text, unit.boxes) for unit in cited)
     text = " ".join(said(asked, candidate) for candidate in told)
-    return Reply(True, text, quotes, confidence=round(decision.confidence(worth), 2))
+    return Reply(True, text, quotes, confidence=round(decision.confidence(there), 2))
 
 
 def rank(
     asked: Question, found: Sequence[Unit], embedder: Embedder, reranker: Reranker, progress: Progress
-) -> list[tuple[float, Candidate]]:
-    """The candidates with their worth over "not there", best first."""
+) -> list[Ranked]:
+    """The candidates with their worth over "not there" and their figures, best first."""
     if not found:
         return []
     bearing = find(asked, found, embedder, progress)
     every = candidates(asked, bearing, embedder, reranker)
-    worths = [decision.DOCUMENTS.worth(figures(asked, bearing, candidate)) for candidate in every]
-    return sorted(zip(worths, every, strict=True), key=lambda pair: -pair[0])
+    highest = max(candidate.logit for candidate in every)
+    figured = [figures(asked, bearing, candidate, highest) for candidate in every]
+    worths = map(decision.DOCUMENTS.worth, figured)
+    return sorted(zip(worths, every, figured, strict=True), key=lambda ranked: -ranked[0])
 
 
-def _beside(ranked: Sequence[tuple[float, Candidate]]) -> Candidate | None:
+def _beside(ranked: Sequence[Ranked]) -> Candidate | None:
     """The second best where it is nearly as good and the sentence right before or after the best: they are one answer,
     unless they are long."""
     if len(ranked) < 2:
         return None
-    (worth, best), (other, second) = ranked[:2]
+    (worth, best, _), (other, second, _) = ranked[:2]
     follow = abs(best.hit.index - second.hit.index) == 1 and best.hit.unit.page == second.hit.unit.page
     sentences = best.cell is None and second.cell is None and not second.hit.unit.heading
     short = len(best.hit.unit.text.split()) + len(second.hit.unit.text.split()) <= TOGETHER

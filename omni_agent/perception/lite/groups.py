@@ -35,11 +35,14 @@ def groups(lines: Sequence[Line], rows: Sequence[Cells], among: Sequence[Column]
         return NONE
     inner, outer = min(runs[1][0].box.x0 for runs in pairs), max(runs[0][-1].box.x1 for runs in pairs)
     alone = frozenset(
-        i for i, (runs, row) in enumerate(zip(labels, rows, strict=True))
+        i
+        for i, (runs, row) in enumerate(zip(labels, rows, strict=True))
         if len(row) == 1 == len(runs) and runs[0][-1].box.x1 < inner
     )
     named = [i for i, runs in enumerate(labels) if i in alone or (len(runs) == 2 and runs[0][-1].box.x1 < inner)]
-    inside = [i for i, runs in enumerate(labels) if i not in alone and runs and (i in named or runs[0][0].box.x0 > outer)]
+    inside = [
+        i for i, runs in enumerate(labels) if i not in alone and runs and (i in named or runs[0][0].box.x0 > outer)
+    ]
     if outer >= inner or len(inside) <= len(named):
         return NONE
     spans = _from_the_top(inside, named) if inside[0] == named[0] else _centred(lines, inside, named)
@@ -73,9 +76,9 @@ def _centred(lines: Sequence[Line], inside: Sequence[int], named: Sequence[int])
     middles = [line.box.center[1] for line in lines]
     found, at = list[tuple[int, list[int]]](), 0
     for own in named:
-        slack = OFF * lines[own].box.height
-        ends = range(at, len(inside))
-        end = next((j for j in ends if abs(middles[inside[at]] + middles[inside[j]] - 2 * middles[own]) < 2 * slack), None)
+        slack, top = OFF * lines[own].box.height, middles[inside[at]] if at < len(inside) else 0.0
+        fitting = (j for j in range(at, len(inside)) if abs((top + middles[inside[j]]) / 2 - middles[own]) < slack)
+        end = next(fitting, None)
         if end is None:
             return []
         found.append((own, list(inside[at : end + 1])))

@@ -33,7 +33,7 @@ class Kind(Enum):
     QUESTION = "a question"
 
 
-_NUMBER_WORDS = (
+NUMBER_WORDS = (
     "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
     "|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|dozen"
     "|once|twice|half|first|second|third"
@@ -74,7 +74,7 @@ _ASKED: tuple[tuple[Kind, str], ...] = (
 )
 
 _HOLDS: dict[Kind, str] = {
-    Kind.NUMBER: rf"(?<![\w-])\d|\b(?:{_NUMBER_WORDS})\b",
+    Kind.NUMBER: rf"(?<![\w-])\d|\b(?:{NUMBER_WORDS})\b",
     Kind.MONEY: rf"[$€£¥₹₽₩₺₴]|\b(?:{_CURRENCY})\b|\bfree\b|(?<![\w-])\d+[.,]\d\d\b",
     Kind.PERCENT: r"\d\s*(?:%|per ?cent)|\bper ?cent\b|\bhalf\b|\bquarter\b",
     Kind.DATE: rf"(?<![\w-])(?:19|20)\d\d(?![\w-])|\b(?:{_MONTH})\b|\b(?:{_DAY})s?\b|\d{{1,2}}[./-]\d{{1,2}}"
