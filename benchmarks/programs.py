@@ -28,7 +28,7 @@ def picture(page: dict[str, Any], size: tuple[int, int]) -> bytes:
         for name, text in page.get("files", {}).items():
             Path(home, name).parent.mkdir(parents=True, exist_ok=True)
             Path(home, name).write_text(text, encoding="utf-8")
-        with Screencast(Path(home, "unused"), seconds=0, size=size, display=92) as screen:
+        with Screencast(Path(home, "unused"), seconds=0, size=size) as screen:
             screen.start("openbox", settle=1.0)
             screen.do("mousemove", str(size[0] - 1), str(size[1] - 1))
             program = [word.replace("~", home) for word in page["program"]]

@@ -63,7 +63,7 @@ gantt.parse({tasks: [
 
 def mortgage(out: Path) -> None:
     """Gnumeric with its own template of a loan: both sheets, a formula that fails, and two dialogs."""
-    with home_folder() as home, Screencast(out, display=95, seconds=58.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=58.0) as cast:
         cast.start("openbox", settle=1.0)
         look = ("env", f"HOME={home}", "GTK_THEME=Adwaita", "LC_ALL=C.UTF-8")
         cast.start(*look, "gnumeric", "--no-splash", LOAN, settle=10.0)
@@ -82,7 +82,7 @@ def mortgage(out: Path) -> None:
 
 def currencies(out: Path) -> None:
     """DB Browser for SQLite with ISO's currencies and countries: a table, a filter, queries, an error, a box."""
-    with home_folder() as home, Screencast(out, display=95, seconds=58.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=58.0) as cast:
         _database(home / "world.db")
         cast.start("openbox", settle=1.0)
         look = ("env", f"--chdir={home}", f"HOME={home}", "LC_ALL=C.UTF-8")
@@ -114,7 +114,7 @@ def packages(out: Path) -> None:
         "clear; gcc -c gauge.c",
         "clear; git blame rain.ini",
     )
-    with home_folder() as home, Screencast(out, display=95, seconds=58.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=58.0) as cast:
         _repository(home / "station")
         plain = ["env", "PS1=station$ ", "PAGER=cat", "GIT_PAGER=cat", "LC_ALL=C.UTF-8", "TZ=UTC", f"HOME={home}"]
         colours = ["-bg", "#1d1f21", "-fg", "#d0d4d8", "-xrm", "*faceName: Liberation Mono"]
@@ -135,7 +135,7 @@ def plan(out: Path) -> None:
     """A plan of a bridge's repair in dhtmlxGantt: the chart, a task's form, and the question before it is deleted."""
     root = videos.material("gantt", MATERIAL) / "package"
     (root / "plan.html").write_text(PLAN, encoding="utf-8")
-    with videos.served(root) as address, Screencast(out, display=95, seconds=46.0) as cast:
+    with videos.served(root) as address, Screencast(out, seconds=46.0) as cast:
         cast.browse(f"{address}/plan.html", settle=12.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()

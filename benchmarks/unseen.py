@@ -76,7 +76,7 @@ def lecture(out: Path) -> None:
 def office(out: Path) -> None:
     """An invoice, a project, a mailbox and a time line of AdminLTE's back office."""
     root = videos.material("adminlte", MATERIAL) / "package"
-    with videos.served(root) as address, Screencast(out, display=93, seconds=58.0) as cast:
+    with videos.served(root) as address, Screencast(out, seconds=58.0) as cast:
         cast.browse(f"{address}/pages/examples/invoice.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
@@ -95,7 +95,7 @@ def office(out: Path) -> None:
 def signals(out: Path) -> None:
     """Tables of Node.js's manual about signals and errors, scrolled."""
     root = videos.material("nodejs", MATERIAL) / "usr/share/doc/nodejs/api"
-    with videos.served(root) as address, Screencast(out, display=93, seconds=50.0) as cast:
+    with videos.served(root) as address, Screencast(out, seconds=50.0) as cast:
         cast.browse(f"{address}/os.html#osuserinfooptions", settle=10.0)
         cast.do("mousemove", "900", "500", "click", "1")
         cast.roll()
@@ -106,7 +106,7 @@ def signals(out: Path) -> None:
 
 def money(out: Path) -> None:
     """HomeBank with its own example: an account, a menu, and three dialogs."""
-    with home_folder() as home, Screencast(out, display=93, seconds=62.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=62.0) as cast:
         cast.start("openbox", settle=1.0)
         cast.start("env", f"HOME={home}", "homebank", "/usr/share/homebank/datas/example.xhb", settle=8.0)
         cast.do("search", "--name", "HomeBank Sample", "windowmove", "%1", "0", "20", "windowsize", "%1", "1270", "690")
@@ -125,7 +125,7 @@ def money(out: Path) -> None:
 
 def coding(out: Path) -> None:
     """IDLE with a module of Python's library: a menu, a search, the shell with an error, and the box about it."""
-    with home_folder() as home, Screencast(out, display=93, seconds=60.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=60.0) as cast:
         cast.start("openbox", settle=1.0)
         (home / ".idlerc").mkdir()
         (home / ".idlerc" / "config-main.cfg").write_text("[EditorWindow]\nfont-size = 12\nwidth = 100\nheight = 32\n")
@@ -146,7 +146,7 @@ def coding(out: Path) -> None:
 def commander(out: Path) -> None:
     """Midnight Commander in xterm: two folders, a menu, a file and dialogs; then the shell it was started from."""
     manual = videos.material("nodejs", MATERIAL) / "usr/share/doc/nodejs/api"
-    with home_folder() as home, Screencast(out, display=93, seconds=62.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=62.0) as cast:
         shutil.copytree(manual, home / "manual", symlinks=True)
         plain = ["env", "PS1=$ ", "LC_ALL=C.UTF-8", "TZ=UTC", "TERM=xterm-256color", f"HOME={home}", "bash", "--norc"]
         cast.start(

@@ -31,12 +31,11 @@ class Screencast:
         size: tuple[int, int] = (1280, 720),
         rate: int = 15,
         narration: dict[float, str] | None = None,
-        display: int = 77,
     ) -> None:
         self.out, self.seconds, self.size, self.rate = out, seconds, size, rate
         self.narration = narration or {}
-        self.display = f":{display}"
-        self._environment = {**os.environ, "DISPLAY": self.display}
+        self.display = ""
+        self._environment = dict(os.environ)
         self._folder = tempfile.TemporaryDirectory(prefix="screencast-", ignore_cleanup_errors=True)
         self._running: list[subprocess.Popen[bytes]] = []
         self._camera: subprocess.Popen[bytes] | None = None
@@ -44,12 +43,14 @@ class Screencast:
 
     def __enter__(self) -> Screencast:
         width, height = self.size
-        screen = ["Xvfb", self.display, "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
-        self._running.append(subprocess.Popen(screen, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        socket = Path(f"/tmp/.X11-unix/X{self.display[1:]}")
-        deadline = time.monotonic() + 20
-        while not socket.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        told, tells = os.pipe()  # Xvfb takes a free number, and writes it once it can be reached
+        screen = ["Xvfb", "-displayfd", str(tells), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._running.append(subprocess.Popen(screen, pass_fds=(tells,), **quiet))
+        os.close(tells)
+        with os.fdopen(told) as number:
+            self.display = f":{number.readline().strip()}"
+        self._environment["DISPLAY"] = self.display
         return self
 
     def start(self, *command: str, settle: float = 0.0) -> None:
