@@ -38,6 +38,13 @@ from omni_agent.perception.lite.target import Target, readings
         ("Costs sheet", Target("Costs", "tab")),
         ("Inbox in the list on the left", Target("Inbox", corner=("left", ""))),
         ("Undo button in the tool bar at the top", Target("Undo", "button", corner=("", "top"))),
+        ("Quit in the menu", Target("Quit")),
+        ("Open icon in the toolbar", Target("Open", "icon")),
+        ("close icon of the dialog", Target("close", "icon")),
+        ("File in the menu bar", Target("File", corner=("", "top"))),  # no file, although "file" is a kind of thing
+        ("folder in the menu bar", Target("", "item", corner=("", "top"))),
+        ("Size column header", Target("Size", "item")),
+        ("Timeout spin box", Target("Timeout", "field")),
     ],
 )
 def test_a_phrase_is_read_as_it_is_meant(phrase: str, meant: Target) -> None:

@@ -12,6 +12,7 @@ from omni_agent.perception.lite.widgets import Widget
 from omni_agent.types import Box
 
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
+OVERLAP = 0.3  # of a label's height by which its box, read a little too wide, may reach into its checkbox
 ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
 FAR = 40  # heights of a label's line up to which its switch or checkbox may stand at the right end of its row
 LIKE = 0.6  # of the picture in a field to the one that was named
@@ -33,18 +34,31 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
             value = _value_of(widget, match.box, scene) if role in ("field", "dropdown") else None
             scored.append((distance / line, scene.box(value or widget)))
     if role in ("checkbox", "radio"):
+        scored += [(1 + gap / line, box) for gap, box in _drawn_before(x0, y0, y1, scene)]
         for mark in of_kind(Target("", role), scene):  # a ticked one is a drawing and no widget
             a0, b0, a1, b1 = scene.pixels(mark.box)
             gap = max(x0 - a1, a0 - x1)
             level = abs((b0 + b1) / 2 - (y0 + y1) / 2) <= 0.8 * line
             far = a0 > x1 and gap <= FAR * line and _alone_between(x1, a0, match.box, scene)
-            if level and gap >= -2 and (gap <= 3 * line or far):
+            if level and gap >= -OVERLAP * line and (gap <= 3 * line or far):
                 scored.append((gap / line + 3 * (a0 > x1), mark.box))
     if scored:
         distance, box = min(scored, key=lambda pair: pair[0])
         bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
         return [Place(box, match.text, match.score, None, bonus)]
     return [Place(match.box, match.text, match.score * 0.75)]
+
+
+def _drawn_before(x0: float, y0: float, y1: float, scene: Scene) -> list[tuple[float, Box]]:
+    """What is drawn right before a text, as large as a checkbox: one that is ticked or greyed is no empty box. The gap
+    in pixels and the box."""
+    line, found = y1 - y0, []
+    for box in scene.drawn.boxes:
+        a0, b0, a1, b1 = scene.pixels(box)
+        like = 0.45 * line <= b1 - b0 <= 1.3 * line and 0.75 <= (a1 - a0) / (b1 - b0) <= 1.35
+        if like and -OVERLAP * line <= x0 - a1 <= 1.2 * line and abs(b0 + b1 - y0 - y1) <= 0.8 * line:
+            found.append((x0 - a1, box))
+    return found
 
 
 def unlabelled(target: Target, scene: Scene) -> list[Place]:
@@ -108,7 +122,8 @@ def _of_field(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> flo
     line = y1 - y0
     if widget.width < 2.2 * line or not 0.9 * line <= widget.height:
         return None
-    inside = widget.x0 - 1 <= x0 and x1 <= widget.x1 + 1 and widget.y0 - 1 <= (y0 + y1) / 2 <= widget.y1
+    margin = 1 + 0.15 * line  # a read line is a little larger than its letters
+    inside = widget.x0 - margin <= x0 and x1 <= widget.x1 + margin and widget.y0 - 1 <= (y0 + y1) / 2 <= widget.y1
     if inside:  # its placeholder or its value; a much higher box is a panel that holds the label
         near_top = y0 - widget.y0 < 1.5 * line
         return (
@@ -137,8 +152,8 @@ def _beside_mark(widget: Widget, role: str, x0: float, y0: float, x1: float, y1:
         return None
     if abs((widget.y0 + widget.y1) / 2 - (y0 + y1) / 2) > 0.8 * line:
         return None
-    if -2 <= x0 - widget.x1 <= 3 * line:
-        return x0 - widget.x1
+    if -OVERLAP * line <= x0 - widget.x1 <= 3 * line:
+        return max(0.0, x0 - widget.x1)
     reach = FAR if role == "toggle" else 4  # settings pages put the switch at the far right of its row
     if -2 <= widget.x0 - x1 <= reach * line:
         return widget.x0 - x1 + 3 * line
@@ -164,8 +179,9 @@ def of_kind(target: Target, scene: Scene) -> list[Place]:
         elif target.role == "toggle":
             fits = 1.4 <= shape <= 2.6 and line <= widget.height <= 2.5 * line and widget.ring
         else:
-            fits = shape > 1.5 and 1.1 * line <= widget.height <= 4 * line
-            fits = fits and (bool(text) if target.role == "button" else shape > 3)
+            fits = shape > 1.5 and (0.9 if text else 1.1) * line <= widget.height <= 4 * line
+            labels = [label for label in scene.texts_in(widget) if len(label) > 1]
+            fits = fits and (len(labels) == 1 if target.role == "button" else shape > 3)
         if fits:
             found.append(Place(scene.box(widget), text, 0.8))
     if target.role in ("checkbox", "radio"):

@@ -14,6 +14,7 @@ _EDITS = ((4, 0), (9, 1), (17, 2), (1_000_000, 3))  # letters of the target up t
 EDIT_COST = 0.04  # score lost for each edit
 PART_COST = 0.08  # for standing inside a longer line
 CASE_COST = 0.025  # for another case than the one asked for: more than a tie
+_UNDERLINED = {("f", "e"), ("o", "q"), ("p", "e")}  # letters as menus underline them, and what they are read as
 _LOOKALIKES = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "5": "s", "8": "b"})
 
 
@@ -56,9 +57,13 @@ def _in_line(words: str, wanted: str, line: Line) -> Match | None:
     """The best run of this line's words that reads as the words wanted."""
     tokens = line.words or tuple(_even(line))
     plain = [_plain(token.text) for token in tokens]
+    if wanted.isalnum():  # a tick, a cross or a dash is no word
+        plain = [word if word.isalnum() else "" for word in plain]
     best: tuple[int, int, int] | None = None  # edits, first token, past the last
     for first in range(len(tokens)):
         for end in range(first + 1, len(tokens) + 1):
+            if not plain[first] or not plain[end - 1]:
+                continue
             joined = "".join(plain[first:end])
             if len(joined) > len(wanted) + 3:
                 break
@@ -75,7 +80,7 @@ def _in_line(words: str, wanted: str, line: Line) -> Match | None:
     rest = "".join(plain[:first] + plain[end:])
     text = " ".join(token.text for token in run)
     score = 1.0 - EDIT_COST * edits - (0.0 if not rest else PART_COST) - (0.0 if words.strip() in text else CASE_COST)
-    return Match(text, box if rest else line.box, line.box, score * min(1.0, line.score + 0.05), not rest, first == 0)
+    return Match(text, box, line.box, score * min(1.0, line.score + 0.05), not rest, first == 0)
 
 
 def _edits(wanted: str, found: str) -> int | None:
@@ -85,6 +90,8 @@ def _edits(wanted: str, found: str) -> int | None:
     if wanted == found:
         return 0
     if wanted.translate(_LOOKALIKES) == found.translate(_LOOKALIKES):
+        return 1
+    if (wanted[:1], found[:1]) in _UNDERLINED and wanted[1:] == found[1:]:
         return 1
     allowed = next(edits for length, edits in _EDITS if len(wanted) <= length)
     if not allowed or re.findall(r"\d+", wanted) != re.findall(r"\d+", found):

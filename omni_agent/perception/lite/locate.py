@@ -57,7 +57,7 @@ def _places(target: Target, scene: Scene) -> list[Place]:
         named = [place for match in found for place in controls(target.role, match, scene)]
         return named or (unlabelled(target, scene) if target.role == "field" and not target.quoted else [])
     places = [_label(target, match, scene) for match in found] + _crosses(target, scene)
-    if target.role in (None, "icon", "button", "item", "tab", "link") and not target.quoted:
+    if target.role in (None, "icon", "button", "item", "tab", "link") and not (target.quoted or _of_a_button(target)):
         seen = max((place.score for place in places), default=0.0)
         if target.role == "icon" or seen < 0.85:
             drawn = _drawings(target, scene)
@@ -68,6 +68,12 @@ def _places(target: Target, scene: Scene) -> list[Place]:
                 else places + drawn
             )
     return places
+
+
+def _of_a_button(target: Target) -> bool:
+    """Whether a phrase ends in "button", read as part of the label: its picture is that of the reading as a button,
+    which looks for the text first."""
+    return target.role is None and target.words.casefold().endswith((" button", " btn"))
 
 
 def _crosses(target: Target, scene: Scene) -> list[Place]:
@@ -104,7 +110,7 @@ def _wraps(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> bool:
     """Whether a box is drawn closely around a text, as a button is."""
     high = y1 - y0
     inside = widget.x0 - 2 <= x0 and x1 <= widget.x1 + 2 and widget.y0 - 3 <= y0 and y1 <= widget.y1 + 3
-    return inside and high * 1.05 <= widget.height <= high * 4.5
+    return inside and high * 0.8 <= widget.height <= high * 4.5
 
 
 def _drawings(target: Target, scene: Scene) -> list[Place]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -26,7 +27,10 @@ MIN_SIDE = 640  # the detector misses text in smaller pictures, so those are enl
 MAX_ZOOM = 3.0
 DOUBT = 0.9  # good lines score about 1.0, garbled ones 0.58–0.67
 REMEMBERED = 8  # pictures; their lines take a few hundred kilobytes
+ROOM = 2.0  # characters between a line's end and its text that are more than a margin
 KEEP = 0.5  # what scores less after the second look is noise
+# Drawn before a label and read as if it belonged to it: checkboxes, arrows, and icons, which look like Chinese words.
+_SIGN = re.compile(r"^[✓✔√☑☒☐□■●○◯▸▶►▾▼×✕✖\u3005-\u9fff](?=[A-Za-zÀ-ž]{2})")
 
 
 def weights() -> str:
@@ -185,6 +189,7 @@ def _line(
         ys = [min(1.0, max(0.0, float(y) / height)) for _, y in points]
         return Box(min(xs), min(ys), max(xs), max(ys))
 
+    text = _SIGN.sub(r"\g<0> ", text)
     words = tuple(Word(word, box(start, end)) for word, start, end in _spans(text, places))
     return Line(text, box(0.0, 1.0), score, words)
 
@@ -192,18 +197,22 @@ def _line(
 def _spans(text: str, places: tuple[float, ...]) -> Iterator[tuple[str, float, float]]:
     """Each word of a line with its start and end as fractions of the line's length.
 
-    A character reaches half-way to its neighbours; a line without known places is divided evenly.
+    A character reaches half-way to its neighbours; a line without known places is divided evenly. The first and the
+    last word reach the line's ends, unless there is room for a sign that was not read: a checkbox, an arrow.
     """
     solid = [index for index, character in enumerate(text) if not character.isspace()]
     if len(places) != len(solid):
         places = tuple((index + 0.5) / len(text) for index in solid)
     half = 0.5 * (places[-1] - places[0]) / max(1, len(text) - 1) if len(places) > 1 else 0.5
+    room = 2 * half * ROOM
     at = 0
     for word in text.split():
         first, last = places[at], places[at + len(word) - 1]
-        start = max(0.0, first - half) if at else 0.0
+        start = max(0.0, first - half)
+        start = start if at or start > room else 0.0
         at += len(word)
-        end = min(1.0, last + half) if at < len(places) else 1.0
+        end = min(1.0, last + half)
+        end = end if at < len(places) or end < 1.0 - room else 1.0
         yield word, start, max(start, end)
 
 

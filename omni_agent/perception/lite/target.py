@@ -30,10 +30,13 @@ ROLE_WORDS: dict[str, Role] = {
     "dropdown": "dropdown", "drop-down": "dropdown", "drop down": "dropdown", "dropdown menu": "dropdown",
     "select": "dropdown", "select box": "dropdown", "combobox": "dropdown", "combo box": "dropdown",
     "dropdown list": "dropdown", "picker": "dropdown", "selector": "dropdown", "spinner": "field",
+    "spin box": "field", "spinbox": "field", "spin button": "field", "number field": "field", "number box": "field",
     "tab": "tab", "tab header": "tab", "sheet": "tab", "sheet tab": "tab", "worksheet": "tab",
     "menu item": "item", "menu entry": "item", "menu option": "item", "list item": "item", "item": "item",
     "menu": "item", "option": "item", "entry": "item", "row": "item", "folder": "item", "file": "item",
-    "section": "item", "card": "item",
+    "section": "item", "card": "item", "column": "item", "column header": "item", "column heading": "item",
+    "column head": "item", "list entry": "item", "list row": "item", "table row": "item", "tree item": "item",
+    "tree row": "item", "tree node": "item", "node": "item", "toolbar button": "button", "toolbar icon": "icon",
     "icon": "icon", "glyph": "icon", "symbol": "icon", "pictogram": "icon", "logo": "icon",
     "heading": "heading", "headline": "heading", "title": "heading", "header": "heading",
     "text": "text", "label": "text", "word": "text", "caption": "text", "message": "text",
@@ -69,8 +72,9 @@ _CORNER_BEFORE = re.compile(rf"^{_WHERE}(?: corner)? (?P<head>.+)$")
 _PLACE_AFTER = re.compile(rf"^(?P<head>.+?) (?:in|on|from|at) (?:the )?(?P<place>{'|'.join(_PLACES)})$")
 # A part of a window that is named by what it is, seldom by a text that stands in it; its position says which it is.
 _AREA = re.compile(
-    r"^(?P<head>.+?) (?:in|on|from) (?:the )?(?:side |main |navigation |tool )?"
-    r"(?:index|list|tree|panel|pane|toolbar|sidebar|bar|menu|outline|area)$"
+    r"^(?P<head>.+?) (?:in|on|from|of) (?:the |this )?(?:(?:side|main|navigation|tool|menu|status|title|open|table) ?)?"
+    r"(?:index|list|tree|panel|pane|toolbar|sidebar|bar|menu|outline|area|table|dialog|window|palette)$",
+    re.IGNORECASE,
 )
 
 _RELATIONS: tuple[tuple[Relation, str], ...] = (
@@ -155,7 +159,8 @@ def _with_role(target: Target) -> list[Target]:
     words = target.words.split(" ")
     for count in (3, 2, 1):
         ending = " ".join(words[-count:]).casefold().strip(".,")
-        if len(words) >= count and ending in ROLE_WORDS:
+        before = words[-count - 1].casefold() if len(words) > count else ""
+        if len(words) >= count and ending in ROLE_WORDS and before not in ("the", "this", "in"):  # "Quit in the menu"
             rest = words[: -count + 1 if ending in KEEPS_WORD and count > 1 else -count]
             return [replace(target, words=" ".join(rest), role=ROLE_WORDS[ending])]
     opening = re.match(r"^(?P<role>[a-z -]+?):? (?P<rest>\x00\d+\x00)$", target.words, re.IGNORECASE)
@@ -170,10 +175,9 @@ def _with_place(target: Target) -> list[Target]:
     found = [target]
     positioned = _positioned(target)
     if positioned:
-        found += [positioned, *([again] if (again := _positioned(positioned)) else [])]
-        if match := _AREA.match(positioned.words):
-            for head in _with_role(Target(match["head"])):
-                found.append(replace(positioned, words=head.words, role=head.role or positioned.role))
+        found += [*_named_like_a_kind(target, positioned), positioned]
+        found += [again] if (again := _positioned(positioned)) else []
+        found += _in_area(positioned)
     for relation, pattern in _RELATIONS:
         match = re.match(rf"^(?P<head>.+?) (?:{pattern}) (?P<anchor>.+)$", target.words, re.IGNORECASE)
         if not match:
@@ -184,7 +188,27 @@ def _with_place(target: Target) -> list[Target]:
             role = head.role or target.role
             anchored = replace(target, words=head.words, role=role, relation=relation, anchor=anchor)
             found += [anchored, *([better] if (better := _positioned(anchored)) else [])]
-    return found
+    return found + _in_area(target)
+
+
+def _in_area(target: Target) -> list[Target]:
+    """The target without the part of a window that it is said to be in: there may be no text that names that part."""
+    match = _AREA.match(target.words)
+    if not match:
+        return []
+    heads = _with_role(Target(match["head"]))
+    return [replace(target, words=head.words, role=head.role or target.role) for head in heads]
+
+
+def _named_like_a_kind(target: Target, positioned: Target) -> list[Target]:
+    """The target whose label is the name of a kind of thing, which its capital says: "File in the menu bar"."""
+    if positioned.words or target.role:
+        return []
+    return [
+        replace(positioned, words=word, role=None)
+        for word in target.words.split(" ")
+        if word[:1].isupper() and ROLE_WORDS.get(word.casefold()) == positioned.role
+    ]
 
 
 def _positioned(target: Target) -> Target | None:
