@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SURE = 0.6  # a candidate below this is a near miss
 SURE_UNASKED = 0.7  # the same for an icon that stands where text was expected
+SMALLER = 0.2  # what an icon loses that is much smaller than another of its name
 CROSS = 0.9  # of a cross that was read: one sign in a line, which the line's own score says little about
 MOST = 5  # candidates given back
 
@@ -119,7 +120,10 @@ def _drawings(target: Target, scene: Scene) -> list[Place]:
     words = target.words
     if target.role in ("icon", "button") and not pictured(words):
         words = simpler(words, deeds=target.role == "icon")
-    return [Place(f.box, f.name, f.score) for f in scene.drawn.called(words) if f.score >= least]
+    found = [f for f in scene.drawn.called(words) if f.score >= least]
+    full = min(max((f.box.height for f in found), default=0.0), 1.5 * scene.line_height / scene.picture.height)
+    # Of two that look alike the larger one is a button, the smaller one a sign in a menu, in a field or on a tab.
+    return [Place(f.box, f.name, f.score, bonus=SMALLER * (min(1.0, f.box.height / full) - 1)) for f in found]
 
 
 def _sighting(target: str, places: list[Place], scene: Scene) -> Sighting:
