@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from omni_agent.perception.lite import marks
 from omni_agent.perception.lite.labels import Match
+from omni_agent.perception.lite.outlines import open_field
 from omni_agent.perception.lite.scene import Place, Scene, same
 from omni_agent.perception.lite.target import Role, Target
 from omni_agent.perception.lite.widgets import Widget
 from omni_agent.types import Box
 
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
-OVERLAP = 0.3  # of a label's height by which its box, read a little too wide, may reach into its checkbox
 ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
-FAR = 40  # heights of a label's line up to which its switch or checkbox may stand at the right end of its row
 LIKE = 0.6  # of the picture in a field to the one that was named
 _PAGE = re.compile(r"(?:current )?page(?: number)?", re.IGNORECASE)
 _OF_PAGES = re.compile(r"(?:of|/) ?\d+", re.IGNORECASE)
@@ -27,38 +28,25 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
     scored: list[tuple[float, Box]] = []
     for widget in scene.widgets:
         if role in ("checkbox", "radio", "toggle"):
-            distance = _beside_mark(widget, role, x0, y0, x1, y1)
+            distance = marks.distance(widget, role, x0, y0, x1, y1)
         else:
             distance = None if _bar(widget, match.box, scene) else _of_field(widget, x0, y0, x1, y1)
+            if distance and (_vivid(widget.color) or _passes(widget, match.box, scene)):
+                distance = None
         if distance is not None:
             value = _value_of(widget, match.box, scene) if role in ("field", "dropdown") else None
             scored.append((distance / line, scene.box(value or widget)))
-    if role in ("checkbox", "radio"):
-        scored += [(1 + gap / line, box) for gap, box in _drawn_before(x0, y0, y1, scene)]
-        for mark in of_kind(Target("", role), scene):  # a ticked one is a drawing and no widget
-            a0, b0, a1, b1 = scene.pixels(mark.box)
-            gap = max(x0 - a1, a0 - x1)
-            level = abs((b0 + b1) / 2 - (y0 + y1) / 2) <= 0.8 * line
-            far = a0 > x1 and gap <= FAR * line and _alone_between(x1, a0, match.box, scene)
-            if level and gap >= -OVERLAP * line and (gap <= 3 * line or far):
-                scored.append((gap / line + 3 * (a0 > x1), mark.box))
+    if role in ("field", "dropdown") and not any(distance < 0.5 for distance, _ in scored):
+        opened = open_field(match.box, scene)
+        scored += [(0.5, opened)] if opened else []
+    if role in ("checkbox", "radio", "toggle"):
+        known = [place.box for place in of_kind(Target("", role), scene)] if role != "toggle" else []
+        scored += marks.beside(role, match.box, known, scene)
     if scored:
         distance, box = min(scored, key=lambda pair: pair[0])
         bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
         return [Place(box, match.text, match.score, None, bonus)]
     return [Place(match.box, match.text, match.score * 0.75)]
-
-
-def _drawn_before(x0: float, y0: float, y1: float, scene: Scene) -> list[tuple[float, Box]]:
-    """What is drawn right before a text, as large as a checkbox: one that is ticked or greyed is no empty box. The gap
-    in pixels and the box."""
-    line, found = y1 - y0, []
-    for box in scene.drawn.boxes:
-        a0, b0, a1, b1 = scene.pixels(box)
-        like = 0.45 * line <= b1 - b0 <= 1.3 * line and 0.75 <= (a1 - a0) / (b1 - b0) <= 1.35
-        if like and -OVERLAP * line <= x0 - a1 <= 1.2 * line and abs(b0 + b1 - y0 - y1) <= 0.8 * line:
-            found.append((x0 - a1, box))
-    return found
 
 
 def unlabelled(target: Target, scene: Scene) -> list[Place]:
@@ -92,12 +80,35 @@ def _value_of(cell: Widget, label: Box, scene: Scene) -> Widget | None:
     if not cell.holds(x, y):
         return None
     row = [w for w in scene.widgets if abs(w.y0 - cell.y0) <= ALIGNED and abs(w.y1 - cell.y1) <= ALIGNED]
-    value = next((w for w in row if abs(w.x0 - cell.x1) <= ALIGNED), None)
+    value = next((w for w in row if abs(w.x0 - cell.x1) <= ALIGNED), None) or _like_others(cell, scene)
     if value is None or value.width < cell.width or value.color == cell.color:
         return None
     more = [w for w in row if abs(w.x1 - cell.x0) <= ALIGNED]
     more += [w for w in row if abs(w.x0 - value.x1) <= ALIGNED and w.width > 1.5 * w.height]
     return None if more else value
+
+
+def _like_others(cell: Widget, scene: Scene) -> Widget | None:
+    """The place of a value that is no box, as its neighbours' are: those beside the cells above and below."""
+    column = [w for w in scene.widgets if abs(w.x0 - cell.x0) <= ALIGNED and abs(w.x1 - cell.x1) <= ALIGNED]
+    near = [w for w in column if w is not cell and abs(w.y0 - cell.y0) < 6 * cell.height]
+    for other in near:
+        for value in scene.widgets:
+            level = abs(value.y0 - other.y0) <= ALIGNED and abs(value.y1 - other.y1) <= ALIGNED
+            if level and abs(value.x0 - cell.x1) <= ALIGNED:
+                return replace(value, y0=cell.y0, y1=cell.y1)
+    return None
+
+
+def _passes(widget: Widget, label: Box, scene: Scene) -> bool:
+    """Whether another text stands between a label and the box under it, which then is that one's."""
+    x0, _, x1, y1 = scene.pixels(label)
+    for line in scene.lines:
+        a0, b0, a1, b1 = scene.pixels(line.box)
+        middle = (b0 + b1) / 2
+        if y1 < middle < widget.y0 and min(a1, x1, widget.x1) > max(a0, x0, widget.x0):
+            return True
+    return False
 
 
 def _bar(widget: Widget, label: Box, scene: Scene) -> bool:
@@ -109,18 +120,10 @@ def _bar(widget: Widget, label: Box, scene: Scene) -> bool:
     return sum(widget.holds(x * wide, y * high) for x, y in level) > 2
 
 
-def _alone_between(x0: float, x1: float, label: Box, scene: Scene) -> bool:
-    """Whether nothing is written between a label and the mark at the far end of its row."""
-    wide = scene.picture.width
-    return not any(
-        line.box.y0 < label.center[1] < line.box.y1 and x0 < line.box.center[0] * wide < x1 for line in scene.lines
-    )
-
-
 def _of_field(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> float | None:
     """How far a box is from the label that may name it as its field, in pixels; None when it cannot be its field."""
     line = y1 - y0
-    if widget.width < 2.2 * line or not 0.9 * line <= widget.height:
+    if widget.width < 2.2 * line or not 0.65 * line <= widget.height:
         return None
     margin = 1 + 0.15 * line  # a read line is a little larger than its letters
     inside = widget.x0 - margin <= x0 and x1 <= widget.x1 + margin and widget.y0 - 1 <= (y0 + y1) / 2 <= widget.y1
@@ -136,27 +139,10 @@ def _of_field(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> flo
     middle = (y0 + y1) / 2
     level = widget.y0 <= middle <= min(widget.y1, widget.y0 + 3 * line)
     if level and -3 <= widget.x0 - x1 <= 14 * line and widget.height <= 3.6 * line:
-        return widget.x0 - x1 + 0.5 * line
+        return widget.x0 - x1 + 0.25 * line
     below = widget.y0 - y1
     if -0.7 * line <= below <= 2.6 * line and min(x1, widget.x1) - max(x0, widget.x0) > 0:
         return max(0.0, below) + 0.3 * abs(widget.x0 - x0)
-    return None
-
-
-def _beside_mark(widget: Widget, role: str, x0: float, y0: float, x1: float, y1: float) -> float | None:
-    """How far a checkbox, radio button or switch is from its text; None when this box is no such thing."""
-    line = y1 - y0
-    shape = widget.width / widget.height
-    small = 0.45 * line <= widget.height <= 2.2 * line
-    if not small or not (1.3 <= shape <= 2.6 if role == "toggle" else 0.8 <= shape <= 1.25):
-        return None
-    if abs((widget.y0 + widget.y1) / 2 - (y0 + y1) / 2) > 0.8 * line:
-        return None
-    if -OVERLAP * line <= x0 - widget.x1 <= 3 * line:
-        return max(0.0, x0 - widget.x1)
-    reach = FAR if role == "toggle" else 4  # settings pages put the switch at the far right of its row
-    if -2 <= widget.x0 - x1 <= reach * line:
-        return widget.x0 - x1 + 3 * line
     return None
 
 

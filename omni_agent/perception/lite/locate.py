@@ -20,7 +20,7 @@ from omni_agent.perception.lite.placing import TIE, settled
 from omni_agent.perception.lite.scene import Place, Scene
 from omni_agent.perception.lite.target import Target, readings
 from omni_agent.perception.lite.widgets import Widget
-from omni_agent.types import Candidate, Picture, Sighting
+from omni_agent.types import Box, Candidate, Picture, Sighting
 
 if TYPE_CHECKING:
     from omni_agent.perception.lite.ocr import Reader
@@ -29,6 +29,7 @@ SURE = 0.6  # a candidate below this is a near miss
 SURE_UNASKED = 0.7  # the same for an icon that stands where text was expected
 SMALLER = 0.2  # what an icon loses that is much smaller than another of its name
 CROSS = 0.9  # of a cross that was read: one sign in a line, which the line's own score says little about
+KIND = 0.8  # of what is only said to be of a kind and to stand next to something
 MOST = 5  # candidates given back
 
 
@@ -52,7 +53,8 @@ def seek(target: str, scene: Scene) -> Sighting:
 def _places(target: Target, scene: Scene) -> list[Place]:
     """Everything in the picture that the words and the kind of thing fit, wherever it stands."""
     if not target.words:
-        return of_kind(target, scene)
+        alike = of_kind(target, scene)
+        return alike + _named_by_anchor(target, alike, scene)
     found = matches(target.words, scene.lines)
     if target.role in CONTROLS:
         named = [place for match in found for place in controls(target.role, match, scene)]
@@ -75,6 +77,22 @@ def _of_a_button(target: Target) -> bool:
     """Whether a phrase ends in "button", read as part of the label: its picture is that of the reading as a button,
     which looks for the text first."""
     return target.role is None and target.words.casefold().endswith((" button", " btn"))
+
+
+def _named_by_anchor(target: Target, alike: list[Place], scene: Scene) -> list[Place]:
+    """ "Checkbox next to Wrap": the one whose name that is, where it looks like no other of its kind."""
+    if target.relation != "near" or target.role not in CONTROLS:
+        return []
+    found = []
+    for match in matches(target.anchor, scene.lines):
+        if target.role in ("field", "dropdown") or not any(_level(place.box, match.box) for place in alike):
+            named = controls(target.role, match, scene)
+            found += [replace(place, score=min(KIND, place.score)) for place in named if place.box != match.box]
+    return found
+
+
+def _level(one: Box, other: Box) -> bool:
+    return one.y0 < other.center[1] < one.y1 or other.y0 < one.center[1] < other.y1
 
 
 def _crosses(target: Target, scene: Scene) -> list[Place]:

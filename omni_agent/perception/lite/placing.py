@@ -95,6 +95,8 @@ def _gap(relation: str | None, box: Box, anchor: Box, wide: int, high: int) -> f
         return None
     aside = max(0.0, max(x0, a0) - min(x1, a1))
     apart = max(0.0, max(y0, b0) - min(y1, b1))
+    if max(y1 - y0, b1 - b0) < 2 * min(y1 - y0, b1 - b0):  # two lines of text in one row have their middles level
+        apart = max(apart, abs(y0 + y1 - b0 - b1) / 2 - 0.3 * min(y1 - y0, b1 - b0))
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
     if relation == "on":  # in the same row, within three heights of its text; what follows the text sooner
         near = not apart and aside <= 3 * (b1 - b0)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite import icons
+from omni_agent.perception.lite.parts import parted
 from omni_agent.perception.lite.widgets import Widget, widgets
 from omni_agent.types import Box, Line, Picture
 
@@ -38,7 +39,7 @@ class Scene:
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
-        return self.reader.read(self.picture)
+        return parted(self.reader.read(self.picture), self.picture)
 
     @cached_property
     def widgets(self) -> tuple[Widget, ...]:

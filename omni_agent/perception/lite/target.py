@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 Role = Literal[
@@ -182,8 +183,8 @@ def _with_place(target: Target) -> list[Target]:
         match = re.match(rf"^(?P<head>.+?) (?:{pattern}) (?P<anchor>.+)$", target.words, re.IGNORECASE)
         if not match:
             continue
-        for head in _with_role(Target(match["head"])):
-            anchor = _with_role(Target(_ARTICLE.sub("", match["anchor"])))[0].words or match["anchor"]
+        whole = _ARTICLE.sub("", match["anchor"])
+        for head, anchor in product(_heads(match["head"], target.role), dict.fromkeys((whole, _named(whole)))):
             # "the field below Email": the role word stands before the anchor, and may be all there is
             role = head.role or target.role
             anchored = replace(target, words=head.words, role=role, relation=relation, anchor=anchor)
@@ -209,6 +210,17 @@ def _named_like_a_kind(target: Target, positioned: Target) -> list[Target]:
         for word in target.words.split(" ")
         if word[:1].isupper() and ROLE_WORDS.get(word.casefold()) == positioned.role
     ]
+
+
+def _heads(head: str, role: Role | None) -> list[Target]:
+    """What stands before an anchor; a lone role word may also be the label: "Message for Ada"."""
+    found = _with_role(Target(head))
+    return found if found[0].words or role else [*found, Target(head)]
+
+
+def _named(anchor: str) -> str:
+    """An anchor without the kind of thing it is, where it has a name besides."""
+    return _with_role(Target(anchor))[0].words or anchor
 
 
 def _positioned(target: Target) -> Target | None:
