@@ -37,12 +37,13 @@ from omni_agent.types import no_progress
 
 HERE = Path(__file__).parent
 TARGET = Path("omni_agent/perception/lite/data/watching.json")
-LIMITS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
+VARIANCE = 0.5  # of the weights: small, as few questions have each of the figures
+LIMITS = (-1.5, -1.0, -0.75, -0.5, 0.0, 0.5)
 POSITIVE = (
     "reranker", "terms held", "terms near", "terms on screen", "weak terms held", "kind held",
-    "question asks for the label", "several given as asked", "large",
+    "question asks for the label", "several given as asked", "large", "only one of its kind",
 )  # fmt: skip
-NEGATIVE = ("names missing", "kind lacking", "says nothing new")
+NEGATIVE = ("names missing", "row lacks terms", "kind lacking", "says nothing new")
 SIGNS = {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(NEGATIVE, -1)}  # what a figure says is known beforehand
 
 
@@ -92,7 +93,7 @@ def _asked(name: str, questions: Sequence[dict[str, Any]], index: Passages, rera
 def weighed(given: Sequence[Case]) -> Vector:
     """The weights that fit these cases; one whose answer was not found teaches nothing about the choice."""
     signs = [SIGNS.get(name, 0) for name in sightings.FIGURES]
-    return fitted([case.choice for case in given if not case.answerable or case.choice[1].any()], signs)
+    return fitted([case.choice for case in given if not case.answerable or case.choice[1].any()], signs, VARIANCE)
 
 
 def left_out(given: Sequence[Case]) -> list[tuple[Case, bool, float]]:
@@ -116,7 +117,7 @@ def traded(judged: Sequence[tuple[Case, bool, float]], limit: float) -> dict[str
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--above", type=float, default=-0.5, help="the limit that is kept")
+    options.add_argument("--above", type=float, default=-0.75, help="the limit that is kept")
     options.add_argument("--write", action="store_true", help=f"keep the weights in {TARGET}")
     chosen = options.parse_args()
     given = list(cases())

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-PRIOR = 0.5  # of each weight: a Gaussian of variance 1 / PRIOR
+VARIANCE = 2.0  # of the Gaussian that each weight is expected to come from
 STEPS = 600
 
 Vector = npt.NDArray[np.float64]
 Choice = tuple[Vector, npt.NDArray[np.bool_]]  # the candidates' figures [n, figures], and which are right [n]
 
 
-def fitted(choices: Sequence[Choice], signs: Sequence[int] | None = None) -> Vector:
+def fitted(choices: Sequence[Choice], signs: Sequence[int] | None = None, variance: float = VARIANCE) -> Vector:
     """The weights, and last the worth of "none", which is right where no candidate is: Adam on the whole, which
     converges as the loss is convex but for choices with several right candidates. `signs` keeps a weight from being
     negative (1) or positive (-1), where what a figure says is known beforehand; 0 leaves it free."""
@@ -27,7 +27,7 @@ def fitted(choices: Sequence[Choice], signs: Sequence[int] | None = None) -> Vec
         given[row, most, count], right[row, most] = 1.0, not good.any()
         barred[row, [*range(len(figures)), most]] = 0.0
     kept = np.append(np.zeros(count) if signs is None else np.array(signs), 0)
-    prior = np.append(np.full(count, PRIOR), 0.0)
+    prior = np.append(np.full(count, 1 / variance), 0.0)
     weights = np.zeros(count + 1)
     first, second = np.zeros_like(weights), np.zeros_like(weights)
     for step in range(1, STEPS + 1):

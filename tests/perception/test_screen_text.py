@@ -109,3 +109,39 @@ def test_a_value_is_shown_only_while_its_label_is_beside_it() -> None:
     screens = [Screen(0.0, 0.0, (label,)), Screen(4.0, 4.0, (label, here)), Screen(9.0, 9.0, (label, elsewhere))]
     one = next(one for one in shown(screens, 12.0) if one.label == "Volume" and one.text == "75")
     assert (one.start, one.end) == (4.0, 9.0)
+
+
+MAILS = (("From", "Subject", "Size"), ("Ilse Brandt", "Rye flour", "4 KB"), ("Cem Aydin", "New oven", "12 KB"))
+
+
+def test_a_row_of_words_heads_what_is_lined_up_under_it() -> None:
+    """Names and subjects: no column of numbers tells where the columns lie."""
+    lines = [line(text, 0.1 + 0.25 * x, 0.2 + 0.06 * y) for y, row in enumerate(MAILS) for x, text in enumerate(row)]
+    beside = line("Showing 1 to 2 of 143 mails in this folder, newest mails first", 0.1, 0.4)
+    passages = shown([Screen(0.0, 0.0, (*lines, beside))], 5.0)
+    assert passage(passages, "Cem Aydin New oven 12 KB").cells == (
+        ("From", "Cem Aydin"), ("Subject", "New oven"), ("Size", "12 KB"),
+    )  # fmt: skip
+    assert not any(one.cells for one in passages if "143" in one.text)
+
+
+def test_a_cell_is_named_by_its_row_and_its_column_and_not_by_its_neighbours() -> None:
+    values = valued(tuple(table()))
+    assert ("Ferry crew, Visitors", "8") in values
+    assert not values & {("Ferry crew", "8"), ("12", "8"), ("8", "Thursday"), ("Visitors", "12")}
+
+
+def test_pairs_of_labels_and_values_have_no_heads() -> None:
+    pairs = (("Time zone", "Vienna"), ("Low stock", "25 kg"), ("Quiet hours", "22:00"))
+    lines = tuple(
+        line(text, 0.1 + 0.4 * x, 0.2 + 0.06 * y) for y, row in enumerate(pairs) for x, text in enumerate(row)
+    )
+    assert ("Low stock", "25 kg") in valued(lines)
+    assert not any(head for one in shown([Screen(0.0, 0.0, lines)], 5.0) for head, _ in one.cells)
+
+
+def test_four_letters_in_a_high_box_are_not_sideways() -> None:
+    """OCR puts a box around "High" that is as high as wide, with its margins."""
+    high = Line("High", Box(0.35, 0.2, 0.38, 0.248))
+    texts = {one.text for one in shown([Screen(0.0, 0.0, (line("NAV-88", 0.1, 0.2, 0.048), high))], 5.0)}
+    assert "NAV-88 High" in texts

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
 from omni_agent.media import layout
 from omni_agent.perception.lite import tables
 from omni_agent.perception.lite.grid import is_value
+from omni_agent.perception.lite.headed import headed
 from omni_agent.perception.lite.rows import Cell, Row
 from omni_agent.types import Box, Line, Word
 
@@ -18,7 +19,7 @@ PROMPT = re.compile(r"\S{0,40}[$#>❯%](?:\s|$)")
 CELL = 30  # characters; shorter text in a table's row is its cell, not a paragraph's line
 FULL = 24  # characters of a line that may go on in the next; shorter ones are labels, a list or a title
 SLIDE = 0.04  # height, as a share of the picture's, of letters of which few fit on a line
-SIDEWAYS = 1.2  # height by width, each as a share of the picture's
+SIDEWAYS = 0.5  # height by width, each as a share of the picture's, for each letter of a text
 VALUE = 60  # characters that a value has at most which stands beside or under its label
 UNDER = 2.2  # heights of a label within which its value stands under it
 FOLLOWING = 8  # lines that are read with the command or heading above them
@@ -26,7 +27,9 @@ LARGER = 1.15  # height of letters that stand out, in those of the text beside t
 HEADING = 1.3  # and that of a heading's, which no difference between two readings reaches
 
 Seen = tuple[int, Line]  # a line with the number of its track
-Relation = Literal["", "beside", "under", "over", "after"]  # where a value stands, seen from its label
+Cells = tuple[tuple[str, str], ...]  # a table row's cells, each with the head of its column
+# Where a value stands, seen from its label; "cell" is under its column's head in its row.
+Relation = Literal["", "beside", "under", "over", "after", "cell"]
 
 
 def by_pane(seen: Sequence[Seen], panes: Sequence[Box]) -> dict[Box | None, list[Seen]]:
@@ -38,22 +41,39 @@ def by_pane(seen: Sequence[Seen], panes: Sequence[Box]) -> dict[Box | None, list
     return parts
 
 
-def table_rows(seen: Sequence[Seen]) -> dict[Box, tuple[tuple[str, str], ...]]:
-    """The rows of the tables in sight by their boxes: each cell with the head of its column."""
+def table_rows(seen: Sequence[Seen]) -> dict[Box, Cells]:
+    """The rows of the tables in sight by their boxes: each cell with the head of its column; a head row has empty
+    cells."""
     lines = []
     for row in _rows(seen):
         words = [word for _, line in row for word in line.words or (Word(line.text, line.box),)]
         lines.append(
             Line(" ".join(line.text for _, line in row), layout.union([line.box for _, line in row]), 1.0, tuple(words))
         )
-    found = {}
+    found: dict[Box, Cells] = {}
     for table in tables.split(lines):
         if isinstance(table, tables.Table):
             heads = _first_row_heads(table.rows)
+            pairs = max(len(row_.cells) for row_ in table.rows) < 3  # labels with their values, and no heads
             for row_ in table.rows:
-                cells = tuple((_head(cell.head) or _over(cell.box, heads), cell.text) for cell in row_.cells)
+                cells = tuple(
+                    ("" if pairs else _head(cell.head) or _over(cell.box, heads), cell.text) for cell in row_.cells
+                )
                 found.update(dict.fromkeys(row_.boxes, cells))
+    for line, lined_up in headed(lines):
+        if _headless(lined_up) <= _headless(found.get(line.box, (("", ""),) * len(line.words))):
+            found[line.box] = lined_up
     return found
+
+
+def has_heads(cells: Cells) -> bool:
+    """Whether these are a table's cells for sure: each under a head of its own, but for the number of the row."""
+    heads = [head for head, _ in cells]
+    return len(heads) > 2 and len(set(heads)) == len(heads) and all(len(head) <= CELL for head in heads)
+
+
+def _headless(cells: Cells) -> int:
+    return sum(not head for head, _ in cells)
 
 
 def _first_row_heads(rows: Sequence[Row]) -> Sequence[Cell]:
@@ -85,11 +105,13 @@ def groups(seen: Sequence[Seen], tabled: Container[Box]) -> Iterator[list[Seen]]
     yield from _paragraphs(level, tabled)
 
 
-def statements(seen: Sequence[Seen]) -> Iterator[tuple[Relation, list[Seen], list[Seen]]]:
+def statements(seen: Sequence[Seen], rows: Mapping[Box, Cells]) -> Iterator[tuple[Relation, list[Seen], list[Seen]]]:
     """Each label with what may be its value, and where that stands: beside it, under it, over it where the value stands
     out, or after it: the lines that follow a heading, an announcement or a command. Which of them are meant is decided
-    with a question."""
+    with a question. In a table with heads (`rows`) what stands beside or under a cell is another, not its value."""
     level = [item for item in seen if not _sideways(item[1]) and re.search(r"\w\w|\d", item[1].text)]
+    tabled = [box for box, cells in rows.items() if has_heads(cells)]
+    level = [item for item in level if not any(box.contains(*item[1].box.center) for box in tabled)]
     beside = [pair for row in _rows(level) for pair in pairwise(row)]
     yield from (("beside", [label], [value]) for label, value in beside)
     served = {label[0] for label, _ in beside if label[1].text.endswith(":")}  # such labels have their values
@@ -227,4 +249,4 @@ def _goes_on(above: Box, below: Box) -> bool:
 
 def _sideways(line: Line) -> bool:
     """Whether a text runs up or down: it belongs to no row."""
-    return len(line.text) > 3 and line.box.height > SIDEWAYS * line.box.width
+    return len(line.text) > 3 and line.box.height > SIDEWAYS * len(line.text) * line.box.width

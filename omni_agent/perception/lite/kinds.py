@@ -31,6 +31,7 @@ class Kind(Enum):
     FILE = "the name of a file or folder"
     OPTION = "an option"
     QUESTION = "a question"
+    CODE = "a number or code"
 
 
 NUMBER_WORDS = (
@@ -89,7 +90,8 @@ _HOLDS: dict[Kind, str] = {
     r"|silver|beige|turquoise|teal|navy|maroon)\b|#[0-9a-f]{6}\b",
     Kind.ERROR: r"\b(?:error|exception|fail(?:ed|ure|s)?|fatal|denied|refused|not found|no such|can(?:no|')t|cannot"
     r"|invalid|unable|traceback|warning|unknown|missing|does(?: not|n't) exist|not (?:allowed|permitted|possible"
-    r"|supported|available)|abort(?:ed)?|timed? ?out|try again|illegal|(?:un)?expect(?:ed|ing)|required)|\w+error\b",
+    r"|supported|available)|abort(?:ed)?|timed? ?out|try again|illegal|(?:un)?expect(?:ed|ing)|required)|\w+error\b"
+    r"|#(?:div/0|ref|name|value|num|null|n/a)\b",
 }
 
 
@@ -97,6 +99,7 @@ _HOLDS |= {
     Kind.FILE: r"(?:^|[\s('\"`‘“=:])[~.]{0,2}/\w|\w/(?:\s|$)|\b[\w-]+\.[a-z][a-z0-9]{0,4}\b",
     Kind.OPTION: r"(?<![\w-])--?[a-z]|\w_\w|\w\s?=\s?\S",
     Kind.QUESTION: r"\?",
+    Kind.CODE: r"\d",
 }
 
 _WORDS = r"[^\W\d_][\w'’-]+"  # of letters in any script
@@ -124,7 +127,7 @@ def asked(question: str) -> Kind:
     return next((kind for kind, pattern in _ASKED if re.search(pattern, text)), Kind.ANY)
 
 
-# What asks for a moment of a video and for a date in a document, for a view and for a name.
+# What asks for a moment of a video and for a date in a document, for a view and a name.
 _ASKED_OF_DOCUMENTS: tuple[tuple[Kind, str], ...] = (
     (Kind.DATE, r"^(?:on |in |since |by |until )?when\b|^how long ago\b|\bdated?\b"),
     (Kind.PLACE, r"^(?:from |to |in )?where\b|\b(?:what|which) (?:country|city|town|state|place|region|county)\b"),
@@ -149,8 +152,17 @@ _ASKED_OF_SCREENS: tuple[tuple[Kind, str], ...] = (
 )
 
 
+_CODE = re.compile(
+    r"\b(?:what|which)(?:'s| is| was)?(?: the)?(?: [\w-]+){0,3} (?:number(?! of\b)|code|id)\b"
+    r"|\bnumber of the \w+[^s]\?",
+    re.IGNORECASE,
+)
+
+
 def asked_of_screen(question: str) -> Kind:
-    """The kind of value that this question asks of what a screen shows."""
+    """The kind of value that this question asks of what a screen shows: the number of one thing is its code."""
+    if _CODE.search(question) and asked(question) in (Kind.ANY, Kind.NUMBER):
+        return Kind.CODE
     return _asked_or(question, _ASKED_OF_SCREENS)
 
 
@@ -201,6 +213,8 @@ def fit(kind: Kind, text: str) -> float:
         return 1.0 if _names_somebody(text) or _PATH.search(text) else 0.0
     if re.search(_HOLDS[kind], text.lower()):
         return 1.0
+    if kind is Kind.CODE:
+        return 0.5 if re.search(r"\b[A-Z]{2,}\b", text) else 0.0
     if kind is Kind.VERSION and re.search(r"\d+(?:\.\d+)+|\b\d+\b", text):
         return 0.5
     return 0.5 if kind is Kind.MONEY and re.search(r"(?<![\w.,-])\d{2,}(?![\w:-])", text) else 0.0

@@ -106,8 +106,13 @@ class _Search:
         judged = []
         for hit, logit in read(self.asked, hits, self._reranker):
             worth = DECISION.worth(figures(self.asked, self._index, hit, logit))
-            judged.append(_Judged(hit, worth, DECISION.answers(worth)))
+            judged.append(_Judged(hit, worth, DECISION.answers(worth) and self._in_form(hit.passage)))
         return sorted(judged, key=lambda one: -one.worth)
+
+    def _in_form(self, passage: Passage) -> bool:
+        """Whether a passage holds what is asked for where that is known by its form."""
+        asked = self.asked
+        return asked.kind not in (Kind.EMAIL, Kind.PHONE) or new_value(asked.kind, passage, asked.question) > 0
 
     def _in_order(self, judged: list[_Judged]) -> list[_Judged]:
         """The earliest or the latest of the best, where the question asks for it."""

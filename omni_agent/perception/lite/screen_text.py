@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omni_agent.media import layout
 from omni_agent.perception.lite.blocks import (
@@ -17,10 +17,12 @@ from omni_agent.perception.lite.blocks import (
     around,
     by_pane,
     groups,
+    has_heads,
     heading_of,
     statements,
     table_rows,
 )
+from omni_agent.perception.lite.grid import is_value
 from omni_agent.perception.lite.screens import Screen
 from omni_agent.perception.lite.tracks import Tracks
 from omni_agent.types import Box, Line, Segment
@@ -120,14 +122,26 @@ def shown(screens: Sequence[Screen], duration: float) -> list[Passage]:
         for pane, inside in by_pane(seen, screen.panes).items():
             heads = table_rows(inside)
             plain: list[tuple[Relation, list[Seen], list[Seen]]] = [("", [], group) for group in groups(inside, heads)]
-            for relation, label, group in (*plain, *statements(inside)):
+            for relation, label, group in (*plain, *statements(inside, heads)):
                 key = tuple(track for track, _ in label), tuple(track for track, _ in group)
                 one = found[key]
                 if one.add(number, [line for _, line in group], heads, pane):
                     one.relation, one.heading = relation, heading_of(label or group, inside)
                     one.around = around([*label, *group], inside)
     passages = [passage for key, one in found.items() if (passage := one.passage(*key, tracks, screens, ends))]
+    passages += [cell for passage in passages for cell in _cells(passage)]
     return sorted(passages, key=lambda passage: passage.start)
+
+
+def _cells(row: Passage) -> Iterator[Passage]:
+    """The cells of a table's row, each named by its row's first words and its column's head."""
+    named = [(head, cell) for head, cell in row.cells if head and cell]
+    if not named or not has_heads(row.cells):
+        return
+    key = next((cell for _, cell in named if not is_value(cell)), named[0][1])
+    for head, cell in named:
+        if cell != key:
+            yield replace(row, text=cell, label=f"{key}, {head}", relation="cell", parts=(), cells=(), around=row.text)
 
 
 @dataclass
@@ -182,7 +196,8 @@ class _Shown:
         """Note another showing; True where it is the largest so far."""
         size, box = max(line.box.height for line in lines), layout.union([line.box for line in lines])
         self.sizes[number] = max(size, self.sizes.get(number, 0.0))
-        self.cells = min((cells for cells in (rows.get(box, ()), self.cells) if cells), key=_heads_length, default=())
+        shown = (cells for cells in (rows.get(box, ()), self.cells) if any(cell for _, cell in cells))
+        self.cells = min(shown, key=_heads_length, default=())
         if size <= 1.1 * self.size:
             return False
         self.size, self.box, self.pane = size, box, pane

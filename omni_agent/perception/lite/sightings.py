@@ -32,13 +32,16 @@ FIGURES = (
     "terms on screen",
     "weak terms held",
     "names missing",
+    "row lacks terms",
     "kind held",
+    "only one of its kind",
     "kind lacking",
     "says nothing new",
     "label",
     "value beside",
     "value under",
     "value after",
+    "cell of a table",
     "question asks for the label",
     "row",
     "row of a table",
@@ -62,17 +65,18 @@ def read(asked: Asked, hits: Sequence[Hit], reranker: Reranker) -> list[tuple[Hi
 
 def figures(asked: Asked, index: Passages, hit: Hit, logit: float) -> tuple[float, ...]:
     """What speaks for and against a hit, in the order of FIGURES, most of them 0 to 1."""
-    return logit / 5, *_words(asked, index, hit), *_value(asked, hit), *_shape(asked, hit.passage, index.largest)
+    return logit / 5, *_words(asked, index, hit), *_value(asked, index, hit), *_shape(asked, hit.passage, index.largest)
 
 
 def _words(asked: Asked, index: Passages, hit: Hit) -> tuple[float, ...]:
     """How much of the question's words and names the passage and its surroundings hold: all where it has none."""
     missing = sum(not index.near(name, hit.passage) for name in asked.names) / max(1, len(asked.names))
     held = (hit.own, hit.near, hit.known) if asked.terms else (1.0, 1.0, 1.0)
-    return *held, hit.weak, missing
+    tabled = bool(hit.passage.cells) or hit.passage.relation == "cell"
+    return *held, hit.weak, missing, 1.0 - hit.near if tabled and asked.terms else 0.0
 
 
-def _value(asked: Asked, hit: Hit) -> tuple[float, ...]:
+def _value(asked: Asked, index: Passages, hit: Hit) -> tuple[float, ...]:
     """Whether the passage holds a value of the kind that is asked for, and whether its label is what is asked for."""
     passage, text = hit.passage, asked.wanted == "text"
     value = new_value(asked.kind, passage, asked.question) if asked.kind is not Kind.ANY else 0.0
@@ -87,12 +91,14 @@ def _value(asked: Asked, hit: Hit) -> tuple[float, ...]:
         asks = min(len(label & terms) / len(label), max(hit.own, hit.weak))
     return (
         value,
+        index.only(asked.kind) if value == 1.0 else 0.0,
         float(lacking),
         float(text and not new),
         float(bool(passage.label)),
         float(passage.relation == "beside"),
         float(passage.relation == "under"),
         float(passage.relation == "after"),
+        float(passage.relation == "cell"),
         asks,
     )
 

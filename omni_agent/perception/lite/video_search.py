@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from omni_agent.perception.lite.embed import Embedder
 
+_CALENDAR = re.compile(
+    "(?:mon|tues|wednes|thurs|fri|satur|sun)day|januar[yi]|februar[yi]|march|april|june|juli|july|august"
+    "|(?:septem|octo|novem|decem)b(?:er)?"
+)
 SAME_NAME = 84  # rapidfuzz partial ratio above which a name of the question stands in a text
 NEARBY = 8.0  # seconds around a sentence that belong to what is said there
 RERANKED = 64  # hits whose surroundings on the screen are looked at
@@ -51,6 +55,7 @@ class Passages:
     def __init__(self, passages: Sequence[Passage], duration: float, embedder: Embedder, memory: Memory) -> None:
         self.all, self.duration = tuple(passages), duration
         self._embedder, self._memory = embedder, memory
+        self._counts: dict[Kind, int] = {}
 
     def bearing(self, asked: Asked, within: tuple[float, float] | None) -> list[Hit]:
         """The passages that may answer a question, best first: seen or said as it asks, in this stretch of time."""
@@ -95,6 +100,13 @@ class Passages:
             if (other.screens & passage.screens)
             or (other.start < passage.end + NEARBY and other.end > passage.start - NEARBY)
         )
+
+    def only(self, kind: Kind) -> float:
+        """1 where a single text of the video holds a value of this kind, 1/2 for two of them; 0 for none."""
+        if kind not in self._counts:
+            texts = {p.text for p in self.all if p.lines == 1 and not p.parts and kinds.fit(kind, p.text) == 1.0}
+            self._counts[kind] = len(texts)
+        return 1 / self._counts[kind] if self._counts[kind] else 0.0
 
     @cached_property
     def largest(self) -> float:
@@ -151,8 +163,11 @@ def _fits(passage: Passage, asked: Asked, within: tuple[float, float] | None) ->
 
 
 def spelled(name: str, text: str) -> bool:
-    """Whether a name stands in a text, small misreadings allowed; short ones, numbers and codes must be exact."""
+    """Whether a name stands in a text, small misreadings allowed; short ones, numbers and codes must be exact. Days and
+    months may be cut short."""
     name, text = name.lower(), text.lower()
+    if _cut_short(name, kinds.words(text)):
+        return True
     if any(character.isdigit() for character in name) or len(name) < 4:
         return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
     return len(text) >= len(name) - 1 and fuzz.partial_ratio(name, text) >= SAME_NAME
@@ -173,7 +188,12 @@ def _share(weights: dict[str, float], stems: frozenset[str]) -> float:
     return sum(weight for term, weight in weights.items() if _among(term, stems)) / total if total else 0.0
 
 
+def _cut_short(name: str, words: Collection[str]) -> bool:
+    """Whether a day or a month stands among these words by its first letters."""
+    return _CALENDAR.fullmatch(name) is not None and any(name[:length] in words for length in (3, 4, 5))
+
+
 def _among(term: str, stems: frozenset[str]) -> bool:
-    if term in stems:
+    if term in stems or f"{term}er" in stems or _cut_short(term, stems):  # who owns it: its owner
         return True
     return len(term) >= 5 and any(abs(len(other) - len(term)) <= 2 and fuzz.ratio(term, other) >= 88 for other in stems)
