@@ -77,6 +77,14 @@ LME4 = Package("debian", "r-cran-lme4", "1.1-31-1")
 AVRDUDE = Package("debian", "avrdude-doc", "7.1+dfsg-3")
 SURVIVAL = Package("debian", "r-cran-survival", "3.5-3-1")
 EPI = Package("debian", "r-cran-epi", "2.47-1")
+REFEXTRACT = Package("pypi", "refextract", "0.2.5")
+PDFMINER = Package("pypi", "pdfminer", "20191125")
+PDFREADER = Package("pypi", "pdfreader", "0.1.15")
+BMS = Package("debian", "r-cran-bms", "0.3.5-1")
+ACTUAR = Package("debian", "r-cran-actuar", "3.3-2-1")
+SANDWICH = Package("debian", "r-cran-sandwich", "3.0-2-1")
+MULTCOMP = Package("debian", "r-cran-multcomp", "1.4-22-1")
+MSM = Package("debian", "r-cran-msm", "1.7-1")
 QUILT = Package("debian", "quilt", "0.67+really0.66-1")
 
 DOCUMENTS = (
@@ -180,6 +188,97 @@ DOCUMENTS = (
         "resources/SF424_page2.pdf",
         "bdc3c9b43ea8facaddc50ed3a6ce9a6311fba05271710bc40e01ffda4fa7993c",
         Scan(dpi=120, tilt=0.5),
+    ),
+    Document(
+        "driver",
+        "tune",
+        "a paper on photographs of drivers, 10 pages",
+        REFEXTRACT,
+        "tests/data/1706.09498v1.pdf",
+        "fa47e3479e02a8ed60d05e4ed98291d32b4767f5d77832a6a86666d191031d4a",
+    ),
+    Document(
+        "averaging",
+        "tune",
+        "a statistics paper with printed tables, 30 pages",
+        BMS,
+        "doc/bmsmanual.pdf",
+        "641377620663823ecb40e0525a79417f2f52d590d28c42a912ee0f5fbc836cc0",
+    ),
+    Document(
+        "copyright-act",
+        "tune",
+        "a summary of a law, 18 pages",
+        PDFMINER,
+        "samples/nonfree/dmca.pdf",
+        "931f4374c255bcf28690c0567ba7be8e53513bce682e3db8086a831b92fcdfb6",
+    ),
+    Document(
+        "nursery-form",
+        "tune",
+        "a form of the Department of Labor, filled in, 8 pages",
+        PDFREADER,
+        "doc/examples/pdfs/example-form.pdf",
+        "3d218e6d96a7c5a7875b6783588f9c4086898c37bd5807bd5510a835a69fd579",
+    ),
+    Document(
+        "credibility-scan",
+        "tune",
+        "scan of 4 pages of an actuarial paper with printed tables",
+        ACTUAR,
+        "doc/credibility.pdf",
+        "f6143aaaa2e920faf8aace5f5591e07f0ae7827cd6ddd4ad4c5cdd69c8d6fbc2",
+        Scan(dpi=150, tilt=0.6, pages=(1, 2, 6, 7)),
+    ),
+    Document(
+        "nonresident-tax",
+        "tune",
+        "instructions for a tax form in three columns, 50 pages",
+        PDFMINER,
+        "samples/nonfree/i1040nr.pdf",
+        "70779fca174e962447c80419434f3eecbd55f95d2dd5979aa3f0c9ffb811f391",
+    ),
+    Document(
+        "relations-scan",
+        "tune",
+        "scan of 3 pages of a paper in two columns",
+        PDFMINER,
+        "samples/nonfree/naacl06-shinyama.pdf",
+        "dba819e283771c323a116b940c0c511d50efcdafb20d7740b88b84568377bf32",
+        Scan(dpi=150, tilt=-0.5, pages=(1, 6, 7)),
+    ),
+    Document(
+        "clustered",
+        "tune",
+        "a statistics paper with a table of functions, 36 pages",
+        SANDWICH,
+        "doc/sandwich-CL.pdf",
+        "f3a765482a629c8c9369020d13632ec5c37520df17e22266eb9e2928270e94bb",
+    ),
+    Document(
+        "higgs",
+        "tune",
+        "a physics letter with a table of uncertainties, 47 pages",
+        REFEXTRACT,
+        "tests/data/1503.07589v1.pdf",
+        "9ccbdc1a27ba48934c6fbf6d3828cf923370fe2d8251ce8a9325b4ba753db17d",
+    ),
+    Document(
+        "inference-scan",
+        "tune",
+        "scan of 2 pages of a statistics paper with printed tables",
+        MULTCOMP,
+        "doc/generalsiminf.pdf",
+        "261ba9e67d6b237891ccd8338f8b3e28b31f51b78b4fbe1fa5b392f998bef5e2",
+        Scan(dpi=150, tilt=0.7, pages=(13, 14)),
+    ),
+    Document(
+        "markov",
+        "tune",
+        "a manual of a statistics package, 57 pages",
+        MSM,
+        "doc/msm-manual.pdf",
+        "fb9607db92cbf32bf6f0072bf8f30cca429ec64c90630f4e2d7d6fd82239eadb",
     ),
     Document(
         "hydro-network",

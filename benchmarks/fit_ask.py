@@ -36,6 +36,7 @@ from omni_agent.types import no_progress
 
 TARGET = Path("omni_agent/perception/lite/data/decision.json")
 PRIOR = 10.0  # of each weight that tells whether there is an answer: a Gaussian of variance 1 / PRIOR, figures scaled
+RARE = 0.2  # what a figure's spread counts at least: what few questions show is not blown up
 STEPS = 30
 LIMITS = (-1.5, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
 
@@ -104,7 +105,7 @@ def _shown(case: Case, weights: Vector, none: float) -> tuple[int, Vector]:
 
 def _logistic(given: Vector, right: Vector) -> tuple[Vector, float]:
     """Weights and a limit: given @ weights - limit is the logit of being right. Newton's steps."""
-    middle, spread = given.mean(axis=0), given.std(axis=0) + 1e-6
+    middle, spread = given.mean(axis=0), np.maximum(given.std(axis=0), RARE)
     scaled = np.c_[(given - middle) / spread, np.ones(len(given))]
     prior = np.append(np.full(given.shape[1], PRIOR), 1e-6)
     weights = np.zeros(len(prior))

@@ -93,3 +93,32 @@ def test_a_month_cut_short_does_not_end_a_sentence(tmp_path: Path) -> None:
     ]
     result = ask([page(tmp_path / "bridge.pdf", lines)], "When was the bridge opened to traffic again?", engine="lite")
     assert result.found and "Oct. 14, 2016" in result.answer
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("How tall is the tallest player?", "185"),
+        ("What does the lightest player weigh?", "62.3"),
+        ("What is the age of the youngest player?", "18"),
+    ],
+)
+def test_superlatives_ask_for_the_maximum_or_the_minimum(tmp_path: Path, question: str, value: str) -> None:
+    rows = [
+        ["", "Mean", "Minimum", "Maximum"],
+        ["Age of the players", "24.2", "18", "32"],
+        ["Height of the players", "173", "162", "185"],
+        ["Weight of the players", "67.9", "62.3", "77.7"],
+    ]
+    assert f" {value} (" in ask([page(tmp_path / "a.pdf", rows)], question).answer
+
+
+def test_initials_in_a_head_stand_for_words_of_the_question(tmp_path: Path) -> None:
+    rows = [
+        ["", "PIP", "Post Mean", "Post SD"],
+        ["raises", "0.167", "0.011", "0.084"],
+        ["learning", "0.406", "0.096", "0.151"],
+    ]
+    file = page(tmp_path / "a.pdf", rows)
+    assert "0.406" in ask([file], "What is the posterior inclusion probability of learning?").answer
+    assert "0.084" in ask([file], "What is the posterior standard deviation of raises?").answer

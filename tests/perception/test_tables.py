@@ -217,3 +217,67 @@ def test_numbers_set_narrower_than_their_heads_keep_them(tmp_path: Path) -> None
     first, second = read(console(table), tmp_path / "a.pdf")
     assert [(cell.text, cell.head) for cell in first.rows[1].cells[1:3]] == [("2", "state"), ("1364", "ratio.1")]
     assert said(second)["[2,]", "ratio.5"] == "1470"
+
+
+def test_items_behind_bullets_are_prose(tmp_path: Path) -> None:
+    sheet = pymupdf.open().new_page()
+    y = 100
+    for item in (
+        "The transmission must be begun by a person other",
+        "The provider must not choose who receives it when",
+    ):
+        sheet.insert_text((72, y), "!", fontsize=10)
+        sheet.insert_text((100, y), item, fontsize=10)
+        sheet.insert_text((100, y + 14), "than the provider, and no copy of it may be kept.", fontsize=10)
+        y += 28
+    assert read(sheet, tmp_path / "a.pdf") == []
+
+
+def test_the_last_column_of_a_print_that_was_too_wide_has_its_head(tmp_path: Path) -> None:
+    table = """
+           coef se(coef) robust z
+treat   -1.0722   0.2619   -3.438
+steroid -0.7726   0.5169   -1.648
+               p
+treat   0.000585
+steroid 0.099310
+"""
+    cells = said(*read(console(table), tmp_path / "a.pdf"))
+    assert cells["treat", "coef"] == "-1.0722" and cells["treat", "p"] == "0.000585"
+
+
+def test_what_was_entered_in_a_form_goes_with_the_name_of_its_field(tmp_path: Path) -> None:
+    rows = [
+        [(72.0, "1. Legal name *")],
+        [(72.0, "Timber Farms Inc.")],
+        [(72.0, "2. City *"), (260.0, "3. State *"), (400.0, "4. Postal code *")],
+        [(72.0, "Granville"), (260.0, "OH"), (400.0, "43023")],
+        [(72.0, "5. Country *"), (260.0, "6. Province")],
+        [(72.0, "United States of America"), (260.0, "N/A")],
+        [(72.0, "7. Telephone number *"), (260.0, "8. Extension")],
+        [(72.0, "740-555-0178"), (260.0, "N/A")],
+    ]
+    sheet = pymupdf.open().new_page()
+    for number, row in enumerate(rows):
+        for x, text in row:
+            sheet.insert_text((x, 100 + 14 * number), text, fontsize=10)
+    cells = {head: text for (_, head), text in said(*read(sheet, tmp_path / "a.pdf")).items()}
+    assert cells["Legal name"] == "Timber Farms Inc" and cells["City"] == "Granville"
+    assert cells["Postal code"] == "43023" and cells["Telephone number"] == "740-555-0178"
+    assert ask([tmp_path / "a.pdf"], "In which city is the farm?").answer.startswith("Granville")
+
+
+def test_authors_head_the_places_where_they_work(tmp_path: Path) -> None:
+    rows = [
+        [(72.0, "Anna Berger"), (230.0, "Carl de Witt"), (400.0, "Eva Fischer")],
+        [(72.0, "University of Basel"), (230.0, "Leiden University"), (400.0, "Uppsala University")],
+    ]
+    sheet = pymupdf.open().new_page()
+    sheet.insert_text((72, 60), "Counting Birds in Winter", fontsize=18)
+    for number, row in enumerate(rows):
+        for x, text in row:
+            sheet.insert_text((x, 100 + 14 * number), text, fontsize=10)
+    sheet.insert_text((72, 180), "We count birds in winter and compare what was seen with earlier years.", fontsize=10)
+    cells = said(*read(sheet, tmp_path / "a.pdf"))
+    assert cells["", "Carl de Witt"] == "Leiden University"
+    assert "Leiden" in ask([tmp_path / "a.pdf"], "At which university does Carl de Witt work?").answer

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 from omni_agent.perception.lite.questions import Question
 from omni_agent.perception.lite.retrieval import Found, Hit
 from omni_agent.perception.lite.rows import Cell
+from omni_agent.perception.lite.words import stems
 
 if TYPE_CHECKING:
     from omni_agent.perception.lite.embed import Embedder
     from omni_agent.perception.lite.rerank import Reranker
 
 READ = 26  # units that are read together with the question
-READ_ROWS = 8  # of which rows at least, where there are so many
+READ_ROWS = 12  # of which rows at least, where there are so many
 AGAIN = 5  # sentences that are read once more with what stands before them
-ROWS = 6  # rows whose cells are read one by one
+CONTEXT = 200  # characters of what a row stands under that are read before it
+ROWS = 8  # rows whose cells are read one by one
+LOGITS_LABELLED = 2.0  # the same, in the reranker's logits
+LABELLED = 0.3  # what a row gains, among rows, whose label the question says
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Candidate:
 def candidates(question: Question, found: Found, embedder: Embedder, reranker: Reranker) -> list[Candidate]:
     """The candidates for an answer, the reranker's favourites first."""
     rows_of = [hit for hit in found.hits if hit.unit.cells]
+    rows_of.sort(key=lambda hit: -hit.score - LABELLED * _labelled(question, hit))
     hits = list(dict.fromkeys((*found.hits[:READ], *rows_of[:READ_ROWS])))
     logits = reranker.score(question.text, [_statement(hit) for hit in hits]).tolist()
     made = []
@@ -47,6 +52,7 @@ def candidates(question: Question, found: Found, embedder: Embedder, reranker: R
     for index, (logit, hit) in enumerate(sentences):
         made.append(Candidate(hit, None, logit, context[index] if index < len(context) else logit))
     rows = [(logit, hit) for logit, hit in ranked if hit.unit.cells]
+    rows.sort(key=lambda pair: -pair[0] - LOGITS_LABELLED * _labelled(question, pair[1]))
     cells = [(logit, hit, cell) for logit, hit in rows[:ROWS] for cell in hit.unit.cells if cell.text]
     read = reranker.score(question.text, [_cell_statement(hit, cell) for _, hit, cell in cells]).tolist()
     vectors = embedder.embed([question.text, *(f"{hit.unit.cells[0].text} {cell.head}" for _, hit, cell in cells)])
@@ -58,12 +64,18 @@ def candidates(question: Question, found: Found, embedder: Embedder, reranker: R
     return sorted(made, key=lambda candidate: -candidate.logit)
 
 
+def _labelled(question: Question, hit: Hit) -> float:
+    """The share of a row's label that the question says."""
+    label = set(stems(hit.unit.cells[0].text))
+    return len(label.intersection(term.stem for term in question.terms)) / max(1, len(label))
+
+
 def _statement(hit: Hit) -> str:
     unit = hit.unit
     if not unit.cells:
         return unit.text
     cells = "; ".join(f"{cell.head} {cell.text}".strip() for cell in unit.cells[1:])
-    return f"{unit.context}. {f'{unit.cells[0].text}: '.removeprefix(': ')}{cells}"[:360]
+    return f"{unit.context[-CONTEXT:]}. {f'{unit.cells[0].text}: '.removeprefix(': ')}{cells}"[:360]
 
 
 def _in_context(hit: Hit) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from omni_agent.perception.lite.candidates import Candidate
 from omni_agent.perception.lite.grid import is_value
@@ -12,7 +12,7 @@ from omni_agent.perception.lite.kinds import NUMBER_WORDS, Kind
 from omni_agent.perception.lite.questions import Question, Term, holds
 from omni_agent.perception.lite.retrieval import Found
 from omni_agent.perception.lite.units import Unit
-from omni_agent.perception.lite.words import stems
+from omni_agent.perception.lite.words import stem, stems
 
 FIGURES = (
     "reranker",
@@ -31,6 +31,7 @@ FIGURES = (
     "cell: head asked for",
     "cell: head not asked for",
     "cell: likeness of its head",
+    "cell: another head says more",
     "front page fact",
     "heading",
     "meaning",
@@ -63,7 +64,7 @@ def figures(question: Question, found: Found, candidate: Candidate, best: float)
     names = [term for term in missing if term not in numbers]
     kind = holds(question, text)
     lacks = float(question.kind is not Kind.ANY and kind == 0)
-    new = {stem for stem in stems(text) if len(stem) > 1 or stem.isdigit()} - set(stems(question.text))
+    new = {word for word in stems(text) if len(word) > 1 or word.isdigit()} - set(stems(question.text))
     return (
         candidate.logit / 5,
         candidate.in_context / 5 if cell is None else 0.0,
@@ -134,26 +135,75 @@ def _rarest(found: Found, terms: Sequence[Term]) -> float:
 def _cell_figures(question: Question, found: Found, candidate: Candidate) -> tuple[float, ...]:
     cell, unit = candidate.cell, candidate.hit.unit
     if cell is None:
-        return (0.0,) * 6
+        return (0.0,) * 7
     terms = {term.stem for term in question.terms}
+    meant = terms | extremes(question)
     label = set(stems(unit.cells[0].text))
-    head = set(stems(cell.head)) - label
-    short = any(abbreviates(word, question) for word in cell.head.split())
     wanted = sum(found.rarity.values()) or 1.0
-    explained = terms & (label | head | set(stems(unit.context)))
+    explained = terms & (label | set(stems(cell.head)) | set(stems(unit.context)))
+    said = {head: _said(found, meant, question, head, label) for head in {other.head for other in unit.cells}}
+    share, weight = said[cell.head]
     return (
         1.0,
-        sum(found.rarity[stem] for stem in explained) / wanted,
-        len(label & terms) / max(1, len(label)),
-        1.0 if short else len(head & terms) / max(1, len(head)),
-        float(bool(head) and not short and not head & terms),
+        sum(found.rarity[term] for term in explained) / wanted,
+        sum(_matches(word, meant) for word in label) / max(1, len(label)),
+        share,
+        float(bool(set(stems(cell.head)) - label) and not share),
         candidate.likeness,
+        (max(other for _, other in said.values()) - weight) / wanted,
     )
+
+
+def _said(
+    found: Found, meant: Collection[str], question: Question, head: str, label: Collection[str]
+) -> tuple[float, float]:
+    """The share of a head's words, those of the row's label left out, that the question says or that are short for its
+    words; and how rare these are, taken together."""
+    shares, weight = list[float](), 0.0
+    for word in head.split():
+        parts = [part for part in stems(word) if part not in label]
+        matched = [part for part in parts if _matches(part, meant)]
+        short = bool(parts) and not matched and abbreviates(word, question)
+        if parts:
+            shares.append(1.0 if short else len(matched) / len(parts))
+        weight += short + sum(found.rarity.get(part, 1.0) for part in matched)
+    return sum(shares) / max(1, len(shares)), weight
+
+
+def _matches(word: str, meant: Collection[str]) -> bool:
+    """Whether a stem is meant, or begins like one: accuracy for accurate."""
+    if word in meant:
+        return True
+    return len(word) > 4 and any(
+        len(other) > 4 and (word.startswith(other) or other.startswith(word)) for other in meant
+    )
+
+
+_MOST = "tallest highest largest biggest longest heaviest oldest greatest fastest strongest most maximum"
+_LEAST = "shortest lowest smallest lightest youngest slowest fewest least weakest minimum"
+_MEASURED = {"tall": "height", "short": "height", "high": "height", "heavy": "weight", "light": "weight"}
+_MEASURED |= {"old": "age", "young": "age", "fast": "speed", "slow": "speed", "long": "length"}
+
+
+def extremes(question: Question) -> frozenset[str]:
+    """What the heads and labels of a table say for words of a question: maximum and height for the tallest, age for
+    how old."""
+    words = set(re.findall(r"[a-z]+", question.text.lower()))
+    said = {"maximum", "max"} if words & set(_MOST.split()) else set()
+    said |= {"minimum", "min"} if words & set(_LEAST.split()) else set()
+    bare = {re.sub(r"(?:i?est)$", "", word) for word in words}
+    said |= {name for word, name in _MEASURED.items() if word in bare or word.rstrip("y") in bare}
+    return frozenset(stem(word) for word in said)
+
+
+_SEXES = {"M": "man", "F": "woman"}
 
 
 def abbreviates(head: str, question: Question) -> bool:
     """Whether a short column head stands for words of the question: mpg for miles per gallon, disp for displacement,
     hp for horsepower."""
+    if head in _SEXES:
+        return any(term.stem == stem(_SEXES[head]) for term in question.terms)
     if not 2 <= len(head) <= 5 or not head.isalpha():
         return False
     initials = "".join(word[0] for word in re.findall(r"[a-z]+", question.text.lower()))

@@ -69,7 +69,8 @@ _ASKED: tuple[tuple[Kind, str], ...] = (
     (
         Kind.NUMBER,
         r"\bwhat (?:is|was|are) the (?:\w+ ){0,3}(?:total|count|sum|score|size|number|amount|temperature"
-        r"|resolution|port|capacity|speed)\b|\b(?:what|which) (?:resolution|port)\b",
+        r"|resolution|(?<!serial )(?<!parallel )(?<!printer )port|capacity|speed)\b"
+        r"|\b(?:what|which) (?:resolution|port)\b",
     ),
     (Kind.PERSON, r"^(?:by )?who(?:m|se)?\b|\bby whom\b|\bwhat is the name of the (?:author|person|speaker)\b"),
 )

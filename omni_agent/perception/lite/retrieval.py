@@ -8,6 +8,7 @@ question's terms are looked at whatever their passage means.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from omni_agent.perception.lite.questions import Question
 from omni_agent.perception.lite.units import Unit
-from omni_agent.perception.lite.words import stems
+from omni_agent.perception.lite.words import stem, stems
 from omni_agent.types import Progress
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ class Found:
 
 def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress: Progress) -> Found:
     """The units that bear on a question."""
-    words = [frozenset(stems(unit.text)) for unit in found]
-    context = [frozenset(stems(f"{unit.context} {unit.heads}")) for unit in found]
+    short = _initials(question)
+    words = [_held(unit.text, short) for unit in found]
+    context = [_held(f"{unit.context} {unit.heads}", short) for unit in found]
     groups = _passages(found)
     held = [frozenset().union(*(words[i] | context[i] for i in group)) for group in groups]
     rarity = _rarity(question, held)
@@ -84,6 +86,19 @@ def find(question: Question, found: Sequence[Unit], embedder: Embedder, progress
         hits.append(Hit(i, found[i], cosine, _near(rarity, words[i], around), words[i] | around, before))
     progress("searching", len(read), len(read))
     return Found(tuple(sorted(hits, key=lambda hit: -hit.score)), rarity)
+
+
+def _initials(question: Question) -> dict[str, frozenset[str]]:
+    """What initials in capitals may stand for: three to five words of the question in a row."""
+    words = re.findall(r"[A-Za-z]+", question.text)
+    runs = (words[i : i + size] for size in (3, 4, 5) for i in range(len(words) - size + 1))
+    return {"".join(word[0] for word in run).upper(): frozenset(map(stem, run)) for run in runs}
+
+
+def _held(text: str, short: dict[str, frozenset[str]]) -> frozenset[str]:
+    """The stems of a text, with those that its initials stand for."""
+    initials = short.keys() & set(re.findall(r"\b[A-Z]{3,5}\b", text))
+    return frozenset(stems(text)).union(*(short[letters] for letters in initials))
 
 
 def _near(rarity: dict[str, float], words: frozenset[str], around: frozenset[str]) -> float:

@@ -82,7 +82,8 @@ def of_values(
             continue
         first = grid.column_of(grid.box_of(cells[0]), among)
         valued = (grid.is_valued(pieces) and len(cells) > 1) or all(is_value(grid.text_of(cell)) for cell in cells)
-        if not valued and found and ((first > 0 and _fits(found[-1], cells, among)) or _is_rest(line, cells, label)):
+        goes_on = _is_rest(line, cells, label) if first == 0 else bool(found) and _fits(found[-1], cells, among)
+        if not valued and found and goes_on:
             found[-1] = _continued(found[-1], cells, among, line)
             continue
         if not valued and len(cells) == 1:
@@ -173,12 +174,19 @@ def _plain(line: Line) -> str:
 # --- tables of words --------------------------------------------------------------------------------------------------
 
 
+_PART = r"(?:[A-ZÀ-Þ][\w’'.-]*|de|van|von|der|del|la|da)"
+_NAME = re.compile(rf"{_PART}(?: {_PART}){{1,3}}")
+
+
 def of_words(lines: Sequence[Line]) -> tuple[Row, ...]:
     """The rows of a table without values: its cells are told apart by the gaps between them, row by row."""
     rows = [layout.cells(line) for line in lines]
     texts = [[grid.text_of(cell) for cell in row] for row in rows]
     pairs = sum(row[0].endswith(":") for row in texts) >= 0.5 * len(rows)
-    headed = not pairs and len(rows) > 2 and len(rows[0]) > 2 and all(len(text.split()) <= 4 for text in texts[0])
+    named = len(rows[0]) > 1 and all(_NAME.fullmatch(text) for text in texts[0])  # authors over where they work
+    headed = named or (
+        not pairs and len(rows) > 2 and len(rows[0]) > 2 and all(len(text.split()) <= 4 for text in texts[0])
+    )
     among = _usual_columns(rows[1:] if headed else rows)
     heads = [""] * len(among)
     for cell in rows[0] if headed else ():
@@ -207,6 +215,8 @@ def of_words(lines: Sequence[Line]) -> tuple[Row, ...]:
             made[0] = Cell(f"{_plain(pending)} {made[0].text}", made[0].head, made[0].box)
             section = ""
         pending = None
+        if named:
+            made.insert(0, Cell("", "", Box(line.box.x0, line.box.y0, line.box.x0, line.box.y1)))
         found.append(Row(text, boxes, tuple(made), section))
     return tuple(found) if pending is None else (*found, _alone(pending))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import dropwhile, pairwise, takewhile
 
 from omni_agent.media import layout
-from omni_agent.perception.lite import grid
+from omni_agent.perception.lite import forms, grid
 from omni_agent.perception.lite.grid import YEAR, Cells, Column, is_value
 from omni_agent.perception.lite.heads import GOOD, PARTED, heads
 from omni_agent.perception.lite.rows import Row, of_values, of_words
@@ -28,8 +28,12 @@ class Table:
 
 def split(lines: Sequence[Line]) -> Iterator[Table | Line | None]:
     """The page's lines with each table put together; None where a table of contents was taken out."""
-    at = 0
+    at, form = 0, forms.is_form(lines)
     while at < len(lines):
+        if form and (row := forms.filled(lines, at)) is not None:
+            yield Table("", (row,))
+            at += 2
+            continue
         end = _run(lines, at)
         if end == at:
             yield lines[at]
@@ -37,6 +41,8 @@ def split(lines: Sequence[Line]) -> Iterator[Table | Line | None]:
             continue
         if _is_contents(lines[at:end]):
             yield None
+        elif _is_list(lines[at:end]):
+            yield from lines[at:end]
         else:
             yield from _parts(lines, at, end)
         at = end
@@ -110,6 +116,20 @@ def _is_contents(lines: Sequence[Line]) -> bool:
         and max(widths) <= 4
         and rising >= 0.9 * (len(numbers) - 1)
         and any("...." in line.text or ". . ." in line.text for line in lines)
+    )
+
+
+_MARK = re.compile(r"[^\w\s]|[•●▪◦‣o]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]")
+
+
+def _is_list(lines: Sequence[Line]) -> bool:
+    """Whether the rows are items behind their marks or numbers, running on over several lines."""
+    marked = [len(cells) == 2 and _MARK.fullmatch(grid.text_of(cells[0])) for cells in map(layout.cells, lines)]
+    long = sum(len(line.text.split()) > 6 for line in lines)
+    return (
+        sum(map(bool, marked)) >= 0.3 * len(lines)
+        and long > 0.5 * len(lines)
+        and not any(len(layout.cells(line)) > 2 for line in lines)
     )
 
 
@@ -229,6 +249,8 @@ def _heads_anew(
     stop = next((i for i in range(below, len(rows)) if not valued[i]), len(rows))
     among = grid.columns(rows[below : min(stop, below + 3)], wide)
     texts = _heads(lines[at], among, wide)
+    if len(among) == 2 and len(layout.words_of(lines[at])) < 3 and lines[at].box.x0 > among[0].x1:
+        return bool(texts)  # the last column of a print that was too wide
     return len(among) > 2 and sum(bool(text) for text in texts[1:]) >= 0.8 * (len(among) - 1)
 
 
