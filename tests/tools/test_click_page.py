@@ -57,6 +57,13 @@ def page() -> Image.Image:
             pen.rectangle((130, y, 330, y + 22), "white", "#d5d5d8")
         pen.text((26, y + 3), name, "#222222", FONT)
     pen.text((136, 493), "Lambert", "#222222", FONT)
+    pen.text((420, 493), "VAT number", "#222222", FONT)  # a line to write on behind its label
+    pen.line((540, 512, 760, 512), "#888888")
+    pen.text((720, 60), "Copies", "#222222", FONT)  # a field between two buttons
+    pen.rectangle((720, 84, 870, 116), "white", "#d0d0d0")
+    pen.rectangle((721, 85, 750, 115), "#f5f7fa")
+    pen.line((751, 84, 751, 116), "#d0d0d0")
+    pen.text((790, 91), "2", "#222222", FONT)
     return canvas
 
 
@@ -80,6 +87,8 @@ def scene() -> Scene:
         ("Deposit field", (20, 410, 261, 451)),
         ("Mooring field", (290, 420, 521, 451)),
         ("Boat type dropdown", (560, 410, 801, 451)),
+        ("VAT number field", (540, 486, 761, 513)),
+        ("Copies field", (720, 84, 871, 117)),
         ("Shader dropdown", (130, 490, 331, 513)),
     ],
 )

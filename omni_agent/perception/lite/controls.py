@@ -45,6 +45,7 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
     if scored:
         distance, box = min(scored, key=lambda pair: pair[0])
         bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
+        bonus += 0.03 * (not box.contains(*match.box.center))  # a box around the words may be a button or a head
         return [Place(box, match.text, match.score, None, bonus)]
     return [Place(match.box, match.text, match.score * 0.75)]
 

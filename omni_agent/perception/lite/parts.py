@@ -20,6 +20,7 @@ INK = 20  # grey levels between a line's ground and what stands on it; the pales
 # Gaps are in heights of a line's box, which is about 1.65 times the font's size.
 LEAST = 0.3  # half an em; a space with the white around its letters is 0.2 to 0.25
 SPACE = 0.36  # no more than this is the space of a proportional font; a typewriter's is 0.42
+TYPED = 1.9  # times the usual space of the screen: a typewriter's is no wider
 WIDER = 1.5  # times the line's own space
 SPACED = 0.08  # from here on a gap between letters is one that was set on purpose, and then spaces are wider too
 AFTER_MARK = 0.1  # and twice the gap between letters: what stands between a checkbox and its name at least
@@ -84,7 +85,8 @@ def _cut(line: Line, runs: Sequence[_Run], usual: float, picture: Picture) -> li
     if not gaps or not line.words:
         return [line]
     letters = sorted(gaps)[len(gaps) // 3]  # letters may touch, and words are few: of three gaps one is theirs
-    least = max(LEAST, WIDER * min(min(spaces) if len(spaces) > 1 else usual, SPACE)) + 3 * max(0.0, letters - SPACED)
+    own = min(min(spaces), TYPED * usual) if len(spaces) > 1 else usual
+    least = max(LEAST, WIDER * min(own, SPACE)) + 3 * max(0.0, letters - SPACED)
     pieces = [[runs[0]]]
     for run, gap in zip(runs[1:], gaps, strict=True):
         if gap < least:
@@ -110,21 +112,26 @@ def _shared(words: Sequence[Word], pieces: Sequence[Sequence[_Run]], picture: Pi
         word = waiting.pop(0)
         x0, x1 = word.box.x0 * picture.width, word.box.x1 * picture.width
         for left, right in pairwise(pieces):
-            begins, ends, begun, ended = left[0].x0, left[-1].x1, right[0].x0, right[-1].x1
-            if x0 < ends - 2 and begun + 2 < x1:
-                before, after = ends - max(x0, begins), min(x1, ended) - begun
-                if at := _seam(word.text, before / (before + after)):
-                    middle = (ends + begun) / 2 / picture.width
-                    rest = replace(word, text=word.text[at:], box=replace(word.box, x0=middle))
-                    word, waiting = (
-                        replace(word, text=word.text[:at], box=replace(word.box, x1=middle)),
-                        [rest, *waiting],
-                    )
-                    break
+            if not (x0 < left[-1].x1 - 2 and right[0].x0 + 2 < x1):
+                continue
+            middle = (left[-1].x1 + right[0].x0) / 2
+            high = word.box.height * picture.height
+            before, after = _inked(pieces, x0, middle, high), _inked(pieces, middle, x1, high)
+            if at := _seam(word.text, before / max(1.0, before + after)):
+                rest = replace(word, text=word.text[at:], box=replace(word.box, x0=middle / picture.width))
+                word = replace(word, text=word.text[:at], box=replace(word.box, x1=middle / picture.width))
+                waiting.insert(0, rest)
+                break
         middle = word.box.center[0] * picture.width
         nearest = min(range(len(pieces)), key=lambda n: max(pieces[n][0].x0 - middle, middle - pieces[n][-1].x1, 0.0))
         inside[nearest].append(word)
     return inside
+
+
+def _inked(pieces: Sequence[Sequence[_Run]], x0: float, x1: float, high: float) -> float:
+    """How much of a stretch the words take, what is no longer than a mark between them left out."""
+    spans = [(piece[0].x0, piece[-1].x1) for piece in pieces if piece[-1].x1 - piece[0].x0 > MARK_SIZE[1] * high]
+    return sum(max(0.0, min(b, x1) - max(a, x0)) for a, b in spans)
 
 
 def _seam(text: str, share: float) -> int:

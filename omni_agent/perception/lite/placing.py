@@ -11,6 +11,7 @@ from omni_agent.perception.lite.target import Target
 from omni_agent.types import Box
 
 TIE = 0.02  # scores closer than this are equal
+LEAD = 0.08  # of what stands nearest to an anchor: more than what a drawn button leads its name by
 
 
 def settled(target: Target, places: list[Place], scene: Scene) -> list[Place]:
@@ -73,7 +74,7 @@ def _related(target: Target, places: list[Place], scene: Scene) -> list[Place]:
     found: dict[int, tuple[float, Place]] = {}
     for box in anchors:
         for index, place in enumerate(places):
-            gap = _gap(target.relation, place.box, box, wide, high)
+            gap = _gap(target, place.box, box, wide, high)
             if gap is not None and (index not in found or gap < found[index][0]):
                 found[index] = gap, place
     line = scene.line_height
@@ -81,17 +82,18 @@ def _related(target: Target, places: list[Place], scene: Scene) -> list[Place]:
     # Far from the anchor the bonus is nearly flat; the nearest leads all the same where the next is half a line off.
     leads = len(ranked) > 1 and ranked[1][0] - ranked[0][0] > 0.5 * line
     return [
-        replace(place, bonus=place.bonus + 0.3 / (1 + gap / line) + 1.5 * TIE * (leads and not index))
+        replace(place, bonus=place.bonus + 0.3 / (1 + gap / line) + LEAD * (leads and not index))
         for index, (gap, place) in enumerate(ranked)
     ]
 
 
-def _gap(relation: str | None, box: Box, anchor: Box, wide: int, high: int) -> float | None:
+def _gap(target: Target, box: Box, anchor: Box, wide: int, high: int) -> float | None:
     """Pixels between a place and its anchor in the direction asked, sideways distance counted double; None when it is
     not in that direction."""
     x0, y0, x1, y1 = box.pixels(wide, high)
     a0, b0, a1, b1 = anchor.pixels(wide, high)
-    if x0 <= a0 and a1 <= x1 and y0 <= b0 and b1 <= y1 and relation != "near":
+    relation = target.relation
+    if x0 <= a0 and a1 <= x1 and y0 <= b0 and b1 <= y1 and (relation != "near" or not target.words):
         return None
     aside = max(0.0, max(x0, a0) - min(x1, a1))
     apart = max(0.0, max(y0, b0) - min(y1, b1))
@@ -101,6 +103,8 @@ def _gap(relation: str | None, box: Box, anchor: Box, wide: int, high: int) -> f
     if relation == "on":  # in the same row, within three heights of its text; what follows the text sooner
         near = not apart and aside <= 3 * (b1 - b0)
         return (aside if middle_x > a1 else 3 * (b1 - b0) + aside) if near else None
+    if relation == "row":  # the name may be the first of two lines in its cell
+        return aside * 0.5 + 3 * apart if apart <= 1.2 * min(y1 - y0, b1 - b0) else None
     if relation == "below":
         return apart + 2 * aside + 0.1 * abs(x0 - a0) if middle_y > b1 else None
     if relation == "above":

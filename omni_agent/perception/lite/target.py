@@ -15,7 +15,7 @@ from typing import Literal
 Role = Literal[
     "button", "link", "field", "checkbox", "radio", "toggle", "dropdown", "tab", "item", "icon", "heading", "text"
 ]
-Relation = Literal["below", "above", "left", "right", "near", "on"]
+Relation = Literal["below", "above", "left", "right", "near", "row", "on"]
 Corner = tuple[Literal["left", "center", "right", ""], Literal["top", "middle", "bottom", ""]]
 
 ROLE_WORDS: dict[str, Role] = {
@@ -83,11 +83,9 @@ _RELATIONS: tuple[tuple[Relation, str], ...] = (
     ("above", r"(?:right |just |directly |immediately )?(?:above|over|on top of)"),
     ("left", r"(?:immediately |just )?(?:to the |on the )?left (?:side )?of"),
     ("right", r"(?:immediately |just )?(?:to the |on the )?right (?:side )?of"),
-    ("near", r"next to|beside|besides|near to|near|close to|alongside|adjacent to|in the same row as|opposite"),
-    (
-        "near",
-        r"in the row (?:of|for|with|called|named)|on the line of|that belongs to|belonging to|for|of|in|on|at|with|by",
-    ),
+    ("row", r"in the (?:same )?(?:row|line) (?:of|for|as|with|called|named)|on the (?:row|line) of"),
+    ("near", r"next to|beside|besides|near to|near|close to|alongside|adjacent to|opposite"),
+    ("near", r"that belongs to|belonging to|for|of|in|on|at|with|by"),
 )
 _ARTICLE = re.compile(r"^(?:the|a|an|this|that)\s+")
 _POLITE = re.compile(r"^(?:please )?(?:click|press|tap|push|hit)(?: on)? (?=the |“|\x00)")
@@ -136,6 +134,7 @@ def readings(phrase: str) -> tuple[Target, ...]:
     found = (
         literal + _removing(text) + [reading for whole in _with_role(Target(text)) for reading in _with_place(whole)]
     )
+    found += [reading for reading in _with_place(Target(text)) if reading.anchor]  # "checkbox next to Download link"
     if any("\x00" in reading.anchor and "\x00" not in reading.words for reading in found):
         found = [reading for reading in found if reading.relation]  # what is quoted is the anchor, not the target
     return tuple(dict.fromkeys(_restored(reading, quotes) for reading in found if reading.words or reading.role))
@@ -161,13 +160,22 @@ def _with_role(target: Target) -> list[Target]:
     for count in (3, 2, 1):
         ending = " ".join(words[-count:]).casefold().strip(".,")
         before = words[-count - 1].casefold() if len(words) > count else ""
-        if len(words) >= count and ending in ROLE_WORDS and before not in ("the", "this", "in"):  # "Quit in the menu"
+        if len(words) >= count and ending in ROLE_WORDS and not _opens_area(before, ROLE_WORDS[ending]):
             rest = words[: -count + 1 if ending in KEEPS_WORD and count > 1 else -count]
-            return [replace(target, words=" ".join(rest), role=ROLE_WORDS[ending])]
+            kind = replace(target, words=" ".join(rest), role=ROLE_WORDS[ending])
+            last = ROLE_WORDS.get(words[-1].casefold().strip(".,"))
+            if count == 1 or not last or (rest and not ending.startswith("number ")):
+                return [kind]
+            return [replace(target, words=" ".join(words[:-1]), role=last), kind]  # the field of a "VAT number"
     opening = re.match(r"^(?P<role>[a-z -]+?):? (?P<rest>\x00\d+\x00)$", target.words, re.IGNORECASE)
     if opening and (role := ROLE_WORDS.get(opening["role"].casefold())):  # button "Save"
         return [replace(target, words=opening["rest"], role=role)]
     return [target]
+
+
+def _opens_area(word: str, role: Role) -> bool:
+    """Whether a word makes what is behind it a part of the window: "Quit in the menu", not "Log in button"."""
+    return word in ("the", "this") or (word == "in" and role == "item")
 
 
 def _with_place(target: Target) -> list[Target]:
@@ -213,9 +221,10 @@ def _named_like_a_kind(target: Target, positioned: Target) -> list[Target]:
 
 
 def _heads(head: str, role: Role | None) -> list[Target]:
-    """What stands before an anchor; a lone role word may also be the label: "Message for Ada"."""
+    """What stands before an anchor; a lone word for a kind of text may also be the label: "Message for Ada"."""
     found = _with_role(Target(head))
-    return found if found[0].words or role else [*found, Target(head)]
+    label = not found[0].words and not role and found[0].role in ("text", "heading", "item")
+    return [*found, Target(head)] if label else found
 
 
 def _named(anchor: str) -> str:
@@ -248,7 +257,7 @@ def _positioned(target: Target) -> Target | None:
 
 def _rerole(target: Target) -> Target:
     """After a position was taken off the end, the role word may stand there: "Save button in the top right"."""
-    if target.words.casefold() in ROLE_WORDS and target.role is None:
+    if target.words.casefold() in ROLE_WORDS and target.words.casefold() not in KEEPS_WORD and target.role is None:
         return replace(target, words="", role=ROLE_WORDS[target.words.casefold()])
     return _with_role(target)[0] if target.role is None else target
 
