@@ -15,6 +15,7 @@ from omni_agent.perception.lite.widgets import Widget
 from omni_agent.types import Box
 
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
+NAMING = 0.03  # for a colon after a label: more than a tie
 ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
 LIKE = 0.6  # of the picture in a field to the one that was named
 _PAGE = re.compile(r"(?:current )?page(?: number)?", re.IGNORECASE)
@@ -30,7 +31,7 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
         if role in ("checkbox", "radio", "toggle"):
             distance = marks.distance(widget, role, x0, y0, x1, y1)
         else:
-            distance = None if _bar(widget, match.box, scene) else _of_field(widget, x0, y0, x1, y1)
+            distance = None if _bar(widget, match.box, scene) else _of_field(widget, role, x0, y0, x1, y1)
             if distance and (_vivid(widget.color) or _passes(widget, match.box, scene)):
                 distance = None
         if distance is not None:
@@ -46,6 +47,7 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
         distance, box = min(scored, key=lambda pair: pair[0])
         bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
         bonus += 0.03 * (not box.contains(*match.box.center))  # a box around the words may be a button or a head
+        bonus += NAMING * (match.text.endswith(":") and role in ("field", "dropdown"))
         return [Place(box, match.text, match.score, None, bonus)]
     return [Place(match.box, match.text, match.score * 0.75)]
 
@@ -121,7 +123,7 @@ def _bar(widget: Widget, label: Box, scene: Scene) -> bool:
     return sum(widget.holds(x * wide, y * high) for x, y in level) > 2
 
 
-def _of_field(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> float | None:
+def _of_field(widget: Widget, role: str | None, x0: float, y0: float, x1: float, y1: float) -> float | None:
     """How far a box is from the label that may name it as its field, in pixels; None when it cannot be its field."""
     line = y1 - y0
     if widget.width < 2.2 * line or not 0.65 * line <= widget.height:
@@ -130,11 +132,11 @@ def _of_field(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> flo
     inside = widget.x0 - margin <= x0 and x1 <= widget.x1 + margin and widget.y0 - 1 <= (y0 + y1) / 2 <= widget.y1
     if inside:  # its placeholder or its value; a much higher box is a panel that holds the label
         near_top = y0 - widget.y0 < 1.5 * line
-        return (
-            0.0
-            if widget.height <= 3.6 * line or (near_top and widget.fill > 0.9 and widget.height < 12 * line)
-            else None
-        )
+        if widget.height <= 3.6 * line:
+            left, right = x0 - widget.x0, widget.x1 - x1
+            centred = abs(left - right) < 0.4 * line and min(left, right) > 0.6 * line  # a button, sooner than a field
+            return 6 * line * (centred and role == "field")
+        return 0.0 if near_top and widget.fill > 0.9 and widget.height < 12 * line else None
     if widget.height > 14 * line or widget.fill < 0.5:
         return None
     middle = (y0 + y1) / 2
@@ -160,7 +162,7 @@ def of_kind(target: Target, scene: Scene) -> list[Place]:
         shape = widget.width / widget.height
         text = " ".join(scene.texts_in(widget))
         if target.role in ("checkbox", "radio"):
-            fits = 0.8 <= shape <= 1.25 and 0.6 * line <= widget.height <= 2.2 * line and _is_mark(text)
+            fits = 0.8 <= shape <= 1.25 and 0.5 * line <= widget.height <= 2.2 * line and _is_mark(text)
             filled = target.role == "checkbox" and widget.fill > 0.4 and _vivid(widget.color)  # a ticked one
             fits = fits and (widget.fill > 0.8 or filled) and widget.ring == (target.role == "radio")
         elif target.role == "toggle":

@@ -95,6 +95,8 @@ def _edits(wanted: str, found: str) -> int | None:
         return 1
     if (wanted[:1], found[:1]) in _UNDERLINED and wanted[1:] == found[1:]:
         return 1
+    if "rn" in wanted and wanted.replace("rn", "m") == found.replace("rn", "m"):
+        return 1
     allowed = next(edits for length, edits in _EDITS if len(wanted) <= length)
     if not allowed or re.findall(r"\d+", wanted) != re.findall(r"\d+", found):
         return None

@@ -67,9 +67,10 @@ def _cornered(target: Target, places: list[Place]) -> list[Place]:
 
 def _related(target: Target, places: list[Place], scene: Scene) -> list[Place]:
     """The places that stand to the anchor as asked, nearest first by a bonus."""
-    anchors = [match.box for match in matches(target.anchor, scene.lines)]
-    if not anchors and (named := scene.drawn.called(target.anchor)):
-        anchors = [named[0].box]
+    named = matches(target.anchor, scene.lines)
+    anchors = [match.box for match in named if match.score > named[0].score - 2 * TIE]  # "Replace", not "Replace all"
+    if not anchors and (drawn := scene.drawn.called(target.anchor)):
+        anchors = [drawn[0].box]
     wide, high = scene.picture.width, scene.picture.height
     found: dict[int, tuple[float, Place]] = {}
     for box in anchors:
