@@ -34,6 +34,12 @@ def window(look: str) -> Picture:
         pen.text((x + 50 - pen.textlength(name, font) / 2, 345), name, ink, font)
     pen.line((500, 80, 505, 86, 514, 72), "#2a8a2a", 3)  # a tick, as an icon that means "apply" too
     pen.text((40, 300), "12:30 / 48:15", ink, font)
+    for y, name in ((180, "Username:"), (220, "Find:")):
+        pen.text((40, y + 4), name, ink, font)
+        pen.rectangle((140, y, 339, y + 25), face, "#999999")
+    for x, name in ((260, "Close"), (380, "Find all"), (500, "Find")):
+        pen.rounded_rectangle((x, 260, x + 99, 286), 4, face, "#999999")
+        pen.text((x + 50 - pen.textlength(name, font) / 2, 265), name, ink, font)
     return Picture(np.asarray(canvas))
 
 
@@ -72,6 +78,18 @@ def test_a_button_with_the_text_comes_before_an_icon_of_that_name(scene: Scene) 
 def test_a_button_beside_another_one_without_its_name(scene: Scene) -> None:
     x, y = pressed("the button to the left of Apply", scene)
     assert 380 <= x <= 480 and 340 <= y <= 367
+
+
+@pytest.mark.parametrize(("target", "top"), [("Username field", 180), ("Find field", 220)])
+def test_a_field_is_named_by_the_label_before_it_and_not_by_a_button(target: str, top: int, scene: Scene) -> None:
+    x, y = pressed(target, scene)
+    assert 140 <= x <= 340 and top <= y <= top + 26
+
+
+def test_what_stands_beside_something_stands_beside_what_is_called_so_alone(scene: Scene) -> None:
+    """And not beside what only has that word in its name."""
+    x, y = pressed("the button to the left of Find", scene)
+    assert 380 <= x <= 480 and 260 <= y <= 287
 
 
 def test_signs_between_numbers_are_no_digits(scene: Scene) -> None:

@@ -189,7 +189,7 @@ def _with_place(target: Target) -> list[Target]:
         found += _in_area(positioned)
     for relation, pattern in _RELATIONS:
         match = re.match(rf"^(?P<head>.+?) (?:{pattern}) (?P<anchor>.+)$", target.words, re.IGNORECASE)
-        if not match:
+        if not match or re.search(r"\b(?:left|right|top)$", match["head"], re.IGNORECASE):  # "left of" is one relation
             continue
         whole = _ARTICLE.sub("", match["anchor"])
         for head, anchor in product(_heads(match["head"], target.role), dict.fromkeys((whole, _named(whole)))):
