@@ -68,7 +68,8 @@ def _cornered(target: Target, places: list[Place]) -> list[Place]:
 def _related(target: Target, places: list[Place], scene: Scene) -> list[Place]:
     """The places that stand to the anchor as asked, nearest first by a bonus."""
     named = matches(target.anchor, scene.lines)
-    anchors = [match.box for match in named if match.score > named[0].score - 2 * TIE]  # "Replace", not "Replace all"
+    alone = any(match.whole for match in named)  # "Replace", not "Replace all"
+    anchors = [match.box for match in named if match.whole or not alone]
     if not anchors and (drawn := scene.drawn.called(target.anchor)):
         anchors = [drawn[0].box]
     wide, high = scene.picture.width, scene.picture.height
