@@ -26,6 +26,7 @@ def page() -> Image.Image:
     pen.rectangle((0, 0, SIZE[0], 40), "#0d6efd")
     for name, (x, _) in BAR.items():
         pen.text((x, 11), name, "white", FONT)
+    pen.text((600, 11), "No filter", "white", FONT)  # a dropdown without an outline, in the bar
     for row, name in enumerate(ROWS):
         y = 70 + 40 * row
         pen.text((20, y), name, "#222222", FONT)
@@ -87,6 +88,7 @@ def scene() -> Scene:
         ("Deposit field", (20, 410, 261, 451)),
         ("Mooring field", (290, 420, 521, 451)),
         ("Boat type dropdown", (560, 410, 801, 451)),
+        ("No filter dropdown at the top right", (598, 8, 666, 32)),
         ("VAT number field", (540, 486, 761, 513)),
         ("Copies field", (720, 84, 871, 117)),
         ("Shader dropdown", (130, 490, 331, 513)),

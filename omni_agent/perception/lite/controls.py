@@ -17,6 +17,7 @@ from omni_agent.types import Box
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
 NAMING = 0.03  # for a colon after a label: more than a tie
 ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
+ASIDE = 6  # heights of a label's line that it may stand right of where the field below it begins
 LIKE = 0.6  # of the picture in a field to the one that was named
 _PAGE = re.compile(r"(?:current )?page(?: number)?", re.IGNORECASE)
 _OF_PAGES = re.compile(r"(?:of|/) ?\d+", re.IGNORECASE)
@@ -130,6 +131,8 @@ def _of_field(widget: Widget, role: str | None, x0: float, y0: float, x1: float,
         return None
     margin = 1 + 0.15 * line  # a read line is a little larger than its letters
     inside = widget.x0 - margin <= x0 and x1 <= widget.x1 + margin and widget.y0 - 1 <= (y0 + y1) / 2 <= widget.y1
+    if inside and x0 - widget.x0 > 0.5 * widget.width > 3 * (x1 - x0):
+        return None  # a bar: what is written in a field begins at its left
     if inside:  # its placeholder or its value; a much higher box is a panel that holds the label
         near_top = y0 - widget.y0 < 1.5 * line
         if widget.height <= 3.6 * line:
@@ -144,7 +147,8 @@ def _of_field(widget: Widget, role: str | None, x0: float, y0: float, x1: float,
     if level and -3 <= widget.x0 - x1 <= 14 * line and widget.height <= 3.6 * line:
         return widget.x0 - x1 + 0.25 * line
     below = widget.y0 - y1
-    if -0.7 * line <= below <= 2.6 * line and min(x1, widget.x1) - max(x0, widget.x0) > 0:
+    meets = min(x1, widget.x1) - max(x0, widget.x0) > 0 and x0 - widget.x0 <= ASIDE * line
+    if -0.7 * line <= below <= 2.6 * line and meets:
         return max(0.0, below) + 0.3 * abs(widget.x0 - x0)
     return None
 
