@@ -148,6 +148,21 @@ def test_when_may_name_a_condition(tmp_path: Path, film: Film) -> None:
     assert "2" in ask(path, "Which code is returned when somebody mistypes options?").answer
 
 
+def test_the_number_of_an_order_is_a_code(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "Order number: HB-20931\nOrder total: 244.11\nItems: 3")], 2.0)
+    assert "HB-20931" in ask(path, "What is the order number?").answer
+
+
+def test_before_may_name_what_a_dialog_asks_about(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "Painting"), (1.5, "Delete this task permanently?\nNo    Yes")], 3.0)
+    assert "permanently" in ask(path, "What is the user asked before a task is deleted?").answer
+
+
+def test_a_date_a_price_or_a_code_is_no_telephone_number(tmp_path: Path, film: Film) -> None:
+    path = film(tmp_path / "v.mp4", [(0.0, "Ethan James\nVAT number FRB1235476\nSince 2/10/2014")], 2.0)
+    assert not ask(path, "What is the phone number of Ethan James?").found
+
+
 def test_a_tone_is_not_speech_and_the_pictures_still_answer(tmp_path: Path, film: Film) -> None:
     path = film(tmp_path / "tone.mp4", [(0.0, "Platform 7"), (1.5, "Platform 9")], 3.0, rate=10, beep=True)
     result = ask(path, "Which platform is shown last?")

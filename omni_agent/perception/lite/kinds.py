@@ -85,7 +85,7 @@ _HOLDS: dict[Kind, str] = {
     Kind.EMAIL: r"\S+\s?@\s?\S+\.\w+|\bat\b.+\bdot\b",
     Kind.ADDRESS: r"https?:|www\.|\b[\w-]+\.(?:com|org|net|io|dev|de|edu|gov|eu|uk|fr|info|html?)\b"
     r"|\bdot (?:com|org)\b",
-    Kind.PHONE: r"\+?\(?\d(?:[ ()/.-]{0,2}\d){6,}",
+    Kind.PHONE: r"(?<![\w.,:-])(?!\d{1,4}[/.-]\d{1,2}[/.-]\d)(?!\d+[.,]\d\d\s)\+?\(?\d(?:[ ()/.-]{0,2}\d){6,}",
     Kind.VERSION: r"\bv\.?\s?\d+|\bversion:? ?\w*\d|\brelease \d",
     Kind.COLOUR: r"\b(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|cyan|magenta|gold"
     r"|silver|beige|turquoise|teal|navy|maroon)\b|#[0-9a-f]{6}\b",
@@ -128,7 +128,7 @@ def asked(question: str) -> Kind:
     return next((kind for kind, pattern in _ASKED if re.search(pattern, text)), Kind.ANY)
 
 
-# What asks for a moment of a video and for a date in a document, for a view and a name.
+# What asks for a moment or a view of a video, and for a date or a name in a document.
 _ASKED_OF_DOCUMENTS: tuple[tuple[Kind, str], ...] = (
     (Kind.DATE, r"^(?:on |in |since |by |until )?when\b|^how long ago\b|\bdated?\b"),
     (Kind.PLACE, r"^(?:from |to |in )?where\b|\b(?:what|which) (?:country|city|town|state|place|region|county)\b"),
@@ -148,7 +148,8 @@ _ASKED_OF_SCREENS: tuple[tuple[Kind, str], ...] = (
     (Kind.OPTION, r"\b(?:what|which)\b.{0,30}\b(?:option|flag|switch|parameter|variable|setting)\b"),
     (
         Kind.QUESTION,
-        r"^what\b.*\b(?:dialog(?:ue)?|window|prompt|message|page|form|it|box|pop-?up|program)\b.*\basks?\b",
+        r"^what\b.*\b(?:dialog(?:ue)?|window|prompt|message|page|form|it|box|pop-?up|program)\b.*\basks?\b"
+        r"|^what (?:is|are|was|were) (?:the )?\w+ asked\b",
     ),
 )
 
@@ -196,6 +197,7 @@ _NAMING: dict[Kind, str] = {
     Kind.COLOUR: "colour color colours colors",
     Kind.ERROR: "error errors message exception warning warnings fail fails failed failure wrong",
     Kind.FILE: "file files folder directory path name",
+    Kind.QUESTION: "user person visitor ask asks asked dialog dialogue window prompt message form program",
 }
 
 

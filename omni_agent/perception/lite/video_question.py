@@ -71,7 +71,7 @@ message on-screen time moment point title titled called named heading first last
 start come comes happen happens kind exactly word words value line popup pop click clicked press pressed
 presenter presentation frame please give state stated according one name open opened opens type typed print
 printed prints output command commands run runs execute executed announce announced list listed ask asks asked
-offer offers offered contain contains editor browser terminal program application app"""
+before after during offer offers offered contain contains editor browser terminal program application app"""
 _META = frozenset(stem(word) for word in _META_WORDS.split())
 # And words for parts of what is shown: "the chapter X", "the section X" are found by X.
 _PART_WORDS = "chapter section heading headline document article manual tutorial"
@@ -109,6 +109,8 @@ def understand(question: str, *, silent: bool = False, clauses: bool = True) -> 
     "when …" is a condition, such as a manual names, and no time in the video."""
     text = " ".join(question.split())
     span, text = _span(text)
+    if kinds.asked_of_screen(text) is Kind.QUESTION:  # "before a file is deleted": what the question is about
+        clauses = False
     relation, anchor, text = _anchored(text) if clauses else (None, "", text)
     scope, text = _scope(text)
     lower = text.lower()

@@ -29,6 +29,12 @@ _CALENDAR = re.compile(
     "(?:mon|tues|wednes|thurs|fri|satur|sun)day|januar[yi]|februar[yi]|march|april|june|juli|july|august"
     "|(?:septem|octo|novem|decem)b(?:er)?"
 )
+_ORDINALS = {
+    word: str(number)
+    for number, word in enumerate(
+        ("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"), start=3
+    )
+}
 SAME_NAME = 84  # rapidfuzz partial ratio above which a name of the question stands in a text
 NEARBY = 8.0  # seconds around a sentence that belong to what is said there
 RERANKED = 64  # hits whose surroundings on the screen are looked at
@@ -195,5 +201,7 @@ def _cut_short(name: str, words: Collection[str]) -> bool:
 
 def _among(term: str, stems: frozenset[str]) -> bool:
     if term in stems or f"{term}er" in stems or _cut_short(term, stems):  # who owns it: its owner
+        return True
+    if _ORDINALS.get(term) in stems:  # the row of the twelfth payment begins with 12
         return True
     return len(term) >= 5 and any(abs(len(other) - len(term)) <= 2 and fuzz.ratio(term, other) >= 88 for other in stems)
