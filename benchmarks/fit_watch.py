@@ -3,8 +3,8 @@
 The questions are those of `data/screens.json`, about screens of real programs and pages whose text was read once (each
 is a screen of some seconds in a video of its kind), and all of `data/watch.json`: the failures on its splits were read
 before, so that none of them is held out any more. For each question: the passages that omni finds, their figures, and
-which of them are right. The table shows what the weights do for one video that is left out at a time, by limits above which the best
-passage is given as the answer; --above keeps one.
+which of them are right. The table shows what the weights do for one video that is left out at a time, by limits above
+which the best passage is given as the answer; --above keeps one.
 """
 
 from __future__ import annotations
