@@ -41,8 +41,8 @@ def matches(words: str, lines: Sequence[Line]) -> list[Match]:
     found = [match for line in lines if (match := _in_line(words, wanted, line))]
     if not any(match.whole for match in found):
         found += [match for line in _joined(lines) if (match := _in_line(words, wanted, line)) and match.whole]
-    if any(_plain(match.text) == wanted for match in found):  # then one with more or fewer letters is another word
-        found = [match for match in found if len(_plain(match.text)) == len(wanted)]
+    if any(_plain(match.text) == wanted for match in found):  # then "Approved" is no "Approve" that was misread
+        found = [match for match in found if not _plain(match.text).startswith(wanted) or _plain(match.text) == wanted]
     return sorted(found, key=lambda match: -match.score)
 
 
