@@ -4,8 +4,8 @@ The questions are in questions/ask.jsonl, the documents in corpus.py. An answer 
 MOST_WORDS long and holds one of the accepted values as whole words or numbers; a page, when the first citation is on
 one of the accepted pages. Beside it, in the same run and by the same judge, the naive way: each page's text as it comes
 (scans read by the same OCR), lines ranked by BM25, the best taken for the answer; once never refusing, once refusing
-below the score that does best on the tune split. The split "unseen", which only its own name runs, was written by
-somebody who had not read how omni answers and never ran it on those documents.
+below the score that does best on the tune split. The splits "unseen" and, later, "third", which only their own names
+run, were written by somebody who had not read how omni answers and never ran it on those documents.
 """
 
 from __future__ import annotations
@@ -290,7 +290,8 @@ def questions(split: str) -> list[Question]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--split", choices=("tune", "held", "unseen", "all"), default="all", help="all: tune and held")
+    named = ("tune", "held", "unseen", "third", "all")
+    options.add_argument("--split", choices=named, default="all", help="all: tune and held")
     options.add_argument("--naive", action="store_true", help="only the naive way")
     options.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
     options.add_argument("--failures", action="store_true", help="print the failures of the tune split")
@@ -310,7 +311,7 @@ def main() -> None:
     results["failures"] = {split: failures([g for g in ways[first] if g.question.split == split]) for split in splits}
     if chosen.write:
         (HERE / "results").mkdir(exist_ok=True)
-        name = "ask-unseen.json" if chosen.split == "unseen" else "ask.json"
+        name = f"ask-{chosen.split}.json" if chosen.split in ("unseen", "third") else "ask.json"
         (HERE / "results" / name).write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     if chosen.json:
         print(json.dumps(results | {"answers": [asdict(g) for g in ways[first]]}, indent=1, ensure_ascii=False))
