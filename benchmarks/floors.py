@@ -4,8 +4,8 @@
 
 Runs benchmarks.ask, click, transcribe and watch one after another (about an hour on two cores) and reads the results
 that they write; `--kept` reads those of their last runs. The files and questions are those that were made last, by
-somebody who had not read how omni perceives, and that omni first met when all else was done: ask's split `unseen`,
-click's and watch's `second`; the clips of transcribe are whole. A run after their failures were read is no first look.
+somebody who had not read how omni perceives, and that omni first met when all else was done: the split `third`; the
+clips of transcribe are whole. A run after their failures were read is no first look.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+SPLIT = "third"
 RUNS = (
-    ("ask", "--split", "unseen", "--write"),
-    ("click", "--split", "second"),
+    ("ask", "--split", SPLIT, "--write"),
+    ("click", "--split", SPLIT),
     ("transcribe",),
-    ("watch", "--split", "second"),
+    ("watch", "--split", SPLIT),
 )
-FILES = ("ask-unseen", "click-second", "transcribe", "watch-second")
+FILES = (f"ask-{SPLIT}", f"click-{SPLIT}", "transcribe", f"watch-{SPLIT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def floors() -> list[Floor]:
 
 
 def _asked(result: dict[str, Any]) -> list[Floor]:
-    omni, naive = (result["figures"][way]["unseen"]["all"] for way in ("omni", "naive"))
+    omni, naive = (result["figures"][way][SPLIT]["all"] for way in ("omni", "naive"))
     rows = (("answers about documents", "answers right", 0.6), ("pages of documents", "pages right", 0.8))
     return [
         Floor(what, omni["answerable"], wanted, omni[key] / 100, naive[key] / 100, result["commit"])
@@ -61,7 +62,7 @@ def _asked(result: dict[str, Any]) -> list[Floor]:
 
 
 def _clicked(result: dict[str, Any]) -> list[Floor]:
-    clicks = result["table"]["second"]
+    clicks = result["table"][SPLIT]
     return [
         Floor(
             f"clicks on {kind}",
@@ -83,7 +84,7 @@ def _heard(result: dict[str, Any]) -> Floor:
 
 
 def _watched(result: dict[str, Any]) -> Floor:
-    cell = result["table"]["second"]["on screen"]
+    cell = result["table"][SPLIT]["on screen"]
     naive = None if cell["naive"] is None else cell["naive"] / cell["n"]  # `benchmarks.watch --alone` leaves it out
     return Floor("on-screen text of videos", cell["n"], 0.75, cell["omni"] / cell["n"], naive, result["run"]["commit"])
 

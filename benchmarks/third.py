@@ -115,7 +115,7 @@ def clinic(out: Path) -> None:
     """A clinic's calendar in FullCalendar: a month, a week, two appointments, the list, and an empty month."""
     root = videos.material("calendar", MATERIAL) / "package"
     (root / "clinic.html").write_text(CLINIC, encoding="utf-8")
-    with videos.served(root) as address, Screencast(out, display=97, seconds=50.0) as cast:
+    with videos.served(root) as address, Screencast(out, seconds=50.0) as cast:
         cast.browse(f"{address}/clinic.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
@@ -134,7 +134,7 @@ def clinic(out: Path) -> None:
 
 def elements(out: Path) -> None:
     """KDE's periodic table: two metals' figures, one's isotopes, the box about the program, and a third metal."""
-    with home_folder() as home, Screencast(out, display=97, seconds=56.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=56.0) as cast:
         cast.start("openbox", settle=1.0)
         cast.start("env", f"HOME={home}", "LC_ALL=C.UTF-8", "kalzium", settle=14.0)
         cast.do("search", "--onlyvisible", "--class", "kalzium", *FULL)
@@ -163,7 +163,7 @@ def harbour(out: Path) -> None:
         "clear; diff -u rules.old rules.new",
         "clear; python3 -m unittest test_lock.py",
     )
-    with home_folder() as home, Screencast(out, display=97, seconds=58.0) as cast:
+    with home_folder() as home, Screencast(out, seconds=58.0) as cast:
         _harbour(home / "harbour")
         plain = ["env", "PS1=harbour$ ", "PAGER=cat", "LC_ALL=C.UTF-8", "TZ=UTC", f"HOME={home}"]
         cast.start(
@@ -182,7 +182,7 @@ def harbour(out: Path) -> None:
 def logs(out: Path) -> None:
     """Apache's manual about its log files, scrolled: prose, a table and examples."""
     root = videos.material("apache", MATERIAL) / "usr/share/doc/apache2-doc/manual"
-    with videos.served(root) as address, Screencast(out, display=97, seconds=50.0) as cast:
+    with videos.served(root) as address, Screencast(out, seconds=50.0) as cast:
         cast.browse(f"{address}/en/mod/mod_log_config.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
@@ -194,7 +194,7 @@ def logs(out: Path) -> None:
 def sales(out: Path) -> None:
     """Figures of a shop in Sneat's back office: a dashboard, scrolled, and a page of tables."""
     root = videos.material("sneat", MATERIAL) / "package"
-    with videos.served(root) as address, Screencast(out, display=97, seconds=46.0) as cast:
+    with videos.served(root) as address, Screencast(out, seconds=46.0) as cast:
         cast.browse(f"{address}/html/index.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
