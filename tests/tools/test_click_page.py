@@ -65,6 +65,19 @@ def page() -> Image.Image:
     pen.rectangle((721, 85, 750, 115), "#f5f7fa")
     pen.line((751, 84, 751, 116), "#d0d0d0")
     pen.text((790, 91), "2", "#222222", FONT)
+    pen.rectangle((620, 170, 790, 196), "white", "#777777")  # what is searched for, and the button behind it
+    pen.rectangle((796, 170, 915, 196), "#efefef", "#777777")
+    pen.text((805, 174), "Harbour search", "#111111", FONT)
+    pen.text((720, 222), "Calibri", "#111111", FONT)  # a dropdown without an outline, above a cell of a sheet
+    pen.polygon(((777, 229), (787, 229), (782, 234)), "#333333")
+    pen.rectangle((700, 262, 900, 286), "white", "#cccccc")
+    pen.text((620, 336), "Sheet", "#222222", FONT)  # a field that ends in a minus and a plus
+    pen.rectangle((690, 328, 800, 362), "white", "#b0b0b0")
+    pen.text((698, 336), "1", "#222222", FONT)
+    for x in (730, 765):
+        pen.line((x, 328, x, 362), "#b0b0b0")
+        pen.line((x + 12, 345, x + 23, 345), "#555555", 2)
+    pen.line((782, 339, 782, 351), "#555555", 2)
     return canvas
 
 
@@ -92,6 +105,10 @@ def scene() -> Scene:
         ("VAT number field", (540, 486, 761, 513)),
         ("Copies field", (720, 84, 871, 117)),
         ("Shader dropdown", (130, 490, 331, 513)),
+        ("search field", (620, 170, 791, 197)),
+        ("Harbour search button", (796, 170, 916, 197)),
+        ("Calibri dropdown", (716, 218, 790, 244)),
+        ("Sheet field", (690, 328, 730, 363)),
     ],
 )
 def test_what_was_named_is_pressed(target: str, where: tuple[int, int, int, int], scene: Scene) -> None:

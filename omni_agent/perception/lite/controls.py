@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from omni_agent.perception.lite import marks
+from omni_agent.perception.lite.fields import before_buttons, beside_button, with_arrow
 from omni_agent.perception.lite.labels import Match
 from omni_agent.perception.lite.outlines import open_field
 from omni_agent.perception.lite.scene import Place, Scene, same
@@ -16,6 +17,7 @@ from omni_agent.types import Box
 
 CONTROLS = ("field", "dropdown", "checkbox", "radio", "toggle")
 NAMING = 0.03  # for a colon after a label: more than a tie
+CLOSE = 1.5  # heights of its line that a field's label ends before it
 ALIGNED = 2.0  # pixels by which checkboxes of one form differ in size and place
 ASIDE = 6  # heights of a label's line that it may stand right of where the field below it begins
 LIKE = 0.6  # of the picture in a field to the one that was named
@@ -28,6 +30,10 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
     x0, y0, x1, y1 = scene.pixels(match.box)
     line = y1 - y0
     scored: list[tuple[float, Box]] = []
+    if role == "dropdown" and (shown := with_arrow(match.box, scene)):
+        scored.append((0.0, shown))
+    if role == "field" and (typed := beside_button(match.box, scene)):
+        return [Place(typed, match.text, match.score)]
     for widget in scene.widgets:
         if role in ("checkbox", "radio", "toggle"):
             distance = marks.distance(widget, role, x0, y0, x1, y1)
@@ -38,7 +44,7 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
         if distance is not None:
             value = _value_of(widget, match.box, scene) if role in ("field", "dropdown") else None
             scored.append((distance / line, scene.box(value or widget)))
-    if role in ("field", "dropdown") and not any(distance < 0.5 for distance, _ in scored):
+    if role in ("field", "dropdown") and not any(_settles(distance, box, match.box) for distance, box in scored):
         opened = open_field(match.box, scene)
         scored += [(0.5, opened)] if opened else []
     if role in ("checkbox", "radio", "toggle"):
@@ -49,7 +55,7 @@ def controls(role: Role | None, match: Match, scene: Scene) -> list[Place]:
         bonus = 0.05 - 0.005 * min(distance, 10) + 0.03 * match.whole
         bonus += 0.03 * (not box.contains(*match.box.center))  # a box around the words may be a button or a head
         bonus += NAMING * (match.text.endswith(":") and role in ("field", "dropdown"))
-        return [Place(box, match.text, match.score, None, bonus)]
+        return [Place(box, match.text, match.score, before_buttons(box, scene) if role == "field" else None, bonus)]
     return [Place(match.box, match.text, match.score * 0.75)]
 
 
@@ -74,6 +80,11 @@ def unlabelled(target: Target, scene: Scene) -> list[Place]:
             if level and number and 0 <= x0 - widget.x1 + 3 <= 2 * (y1 - y0) and widget.width >= y1 - y0:
                 found.append(Place(scene.box(widget), line.text, 0.8))
     return found
+
+
+def _settles(distance: float, box: Box, label: Box) -> bool:
+    """Whether a box is so near to a label, around, under or behind it, that no open field need be looked for."""
+    return distance < (CLOSE if box.y0 < label.center[1] < box.y1 else 0.5)
 
 
 def _value_of(cell: Widget, label: Box, scene: Scene) -> Widget | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SURE = 0.6  # a candidate below this is a near miss
 SURE_UNASKED = 0.7  # the same for an icon that stands where text was expected
+BESIDE = 6  # heights of their line that tabs stand apart at most
 SMALLER = 0.2  # what an icon loses that is much smaller than another of its name
 CROSS = 0.9  # of a cross that was read: one sign in a line, which the line's own score says little about
 KIND = 0.8  # of what is only said to be of a kind and to stand next to something
@@ -115,6 +116,8 @@ def _label(target: Target, match: Match, scene: Scene) -> Place:
         bonus = 0.08 * match.box.height / tallest - (0.05 if around else 0.0)
     if target.role == "link":
         bonus = 0.03 if scene.coloured(match.box) else 0.0
+    if target.role == "tab" and _in_row(match.box, scene):
+        bonus += 0.03
     if target.role == "text":
         bonus = -bonus
     if target.role == "button":
@@ -123,6 +126,18 @@ def _label(target: Target, match: Match, scene: Scene) -> Place:
     # Standing on its own in a line is what a label does; a longer line is a mention, less so when it opens the line.
     alone = 0.03 if match.whole else 0.01 if match.opens else 0.0
     return Place(box, match.text, match.score, match.box.center, bonus + alone)
+
+
+def _in_row(label: Box, scene: Scene) -> bool:
+    """Whether another text of like height stands close beside this one, as tabs do."""
+    wide, high = scene.picture.width, scene.picture.height
+    near = BESIDE * label.height * high / wide
+    for line in scene.lines:
+        gap = max(line.box.x0 - label.x1, label.x0 - line.box.x1)
+        level = abs(line.box.center[1] - label.center[1]) < 0.3 * label.height
+        if level and 0 < gap <= near and 0.6 < line.box.height / label.height < 1.6:
+            return True
+    return False
 
 
 def _wraps(widget: Widget, x0: float, y0: float, x1: float, y1: float) -> bool:
