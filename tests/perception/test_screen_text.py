@@ -145,3 +145,11 @@ def test_four_letters_in_a_high_box_are_not_sideways() -> None:
     high = Line("High", Box(0.35, 0.2, 0.38, 0.248))
     texts = {one.text for one in shown([Screen(0.0, 0.0, (line("NAV-88", 0.1, 0.2, 0.048), high))], 5.0)}
     assert "NAV-88 High" in texts
+
+
+def test_a_window_opens_where_it_takes_over_from_its_menu_entry() -> None:
+    entry, title = line("About Atlas", 0.7, 0.3, 0.02), line("About Atlas", 0.4, 0.2, 0.03)
+    seen = [Screen(0.0, 0.0, ()), Screen(4.0, 4.0, (entry,)), Screen(6.0, 6.0, (title,))]
+    assert passage(shown(seen, 12.0), "About Atlas").opened.start == 6.0
+    long = [seen[0], Screen(1.0, 1.0, (title,)), Screen(6.0, 6.0, (entry,))]
+    assert passage(shown(long, 12.0), "About Atlas").opened.start == 1.0

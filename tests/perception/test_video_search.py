@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omni_agent.perception.lite.video_search import spelled
+from omni_agent.perception.lite.video_search import alike, spelled
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,7 @@ from omni_agent.perception.lite.video_search import spelled
 )
 def test_days_and_months_may_be_cut_short(name: str, text: str, there: bool) -> None:
     assert spelled(name, text) is there
+
+
+def test_a_capital_i_may_be_read_as_an_l() -> None:
+    assert alike("ioniz", "loniz") and not alike("ioniz", "coloniz")

@@ -148,6 +148,25 @@ def test_when_may_name_a_condition(tmp_path: Path, film: Film) -> None:
     assert "2" in ask(path, "Which code is returned when somebody mistypes options?").answer
 
 
+def test_what_is_there_from_the_start_does_not_appear(tmp_path: Path, film: Film) -> None:
+    menu = "Customers     Invoices     Settings"
+    path = film(tmp_path / "v.mp4", [(0.0, menu), (2.5, f"{menu}\n\nInvoices of May")], 4.5)
+    for question in ("When do the invoices appear?", "When does the list of invoices open?"):
+        assert ask(path, question).moments[0].start == pytest.approx(2.5, abs=0.6)
+    other = film(tmp_path / "other.mp4", [(0.0, "Customers of May"), (1.5, "Harbour")], 3.0)
+    assert ask(other, "When do the customers appear?").moments[0].start == 0.0, "where nothing later matches"
+
+
+def test_a_program_fails_where_it_prints_an_error(tmp_path: Path, film: Film) -> None:
+    command = "$ make pump\ncc -o valve valve.c"
+    stars = "make: *** No rule to make target 'pump'. Stop."
+    path = film(tmp_path / "v.mp4", [(0.0, "$ date"), (1.5, command), (3.0, f"{command}\n{stars}")], 4.5)
+    result = ask(path, "When does make fail?")
+    assert result.found and result.moments[0].start == pytest.approx(3.0, abs=0.6) and "No rule" in result.answer
+    built = film(tmp_path / "built.mp4", [(0.0, "$ date"), (1.5, command)], 3.0)
+    assert not ask(built, "When does make fail?").found
+
+
 def test_the_number_of_an_order_is_a_code(tmp_path: Path, film: Film) -> None:
     path = film(tmp_path / "v.mp4", [(0.0, "Order number: HB-20931\nOrder total: 244.11\nItems: 3")], 2.0)
     assert "HB-20931" in ask(path, "What is the order number?").answer

@@ -92,7 +92,7 @@ _HOLDS: dict[Kind, str] = {
     Kind.ERROR: r"\b(?:error|exception|fail(?:ed|ure|s)?|fatal|denied|refused|not found|no such|can(?:no|')t|cannot"
     r"|invalid|unable|traceback|warning|unknown|missing|does(?: not|n't) exist|not (?:allowed|permitted|possible"
     r"|supported|available)|abort(?:ed)?|timed? ?out|try again|illegal|(?:un)?expect(?:ed|ing)|required)|\w+error\b"
-    r"|#(?:div/0|ref|name|value|num|null|n/a)\b",
+    r"|#(?:div/0|ref|name|value|num|null|n/a)\b|: ?\* ?\* ?\*(?!\*)",  # make and its like mark theirs by stars
 }
 
 

@@ -34,6 +34,7 @@ CLOSE = 0.7  # worths this near the best are as good
 LOGITS = 6.0  # what a whole point of a hit's score is worth
 ENOUGH = 0.5  # share of the question's words, by rarity, that a title's screen or an anchor must hold
 ALL_BUT = 0.75  # a share with which a passage may be the one that is asked for by "first" or "last"
+FIRST_SCENE = 1.0  # seconds until which a page may be drawn: what is there by then has not appeared later
 SURE = 0.62  # a cosine above which other words will do
 BLIND = (
     "the embedded engine reads text and hears speech; it does not understand pictures, and no text or voice says this"
@@ -102,7 +103,10 @@ class _Search:
         """The hits by their worth, best first. A value is decided by what was learned; a moment is that of the text
         which the question speaks of."""
         if self.asked.wanted != "text":
-            return [_Judged(hit, LOGITS * hit.score, _is_meant(hit, self.asked.names)) for hit in hits]
+            fails = self.asked.kind is Kind.ERROR
+            errors = [hit for hit in hits if kinds.fit(Kind.ERROR, hit.passage.text)] if fails else hits
+            judged = [_Judged(hit, LOGITS * hit.score, _is_meant(hit, self.asked.names)) for hit in errors]
+            return judged or [_Judged(hits[0], 0.0, False)]
         judged = []
         for hit, logit in read(self.asked, hits, self._reranker):
             worth = DECISION.worth(figures(self.asked, self._index, hit, logit))
@@ -116,20 +120,33 @@ class _Search:
 
     def _in_order(self, judged: list[_Judged]) -> list[_Judged]:
         """The earliest or the latest of the best, where the question asks for it."""
-        best, asked = judged[0], self.asked
+        new = self._appearing(judged)
+        best, asked = new[0], self.asked
         near = [
             one
-            for one in judged
+            for one in new
             if one.worth >= best.worth - CLOSE
             or ((asked.order or asked.heading) and one.hit.own >= max(ALL_BUT, best.hit.own))
         ]
         if asked.heading and (single := [one for one in near if one.hit.passage.spoken or one.hit.passage.lines == 1]):
             near = single
+        if asked.opens and (alike := [one for one in near if _within(one.hit.passage, best.hit.passage)]):
+            near = alike
         if asked.order == "first" or (asked.wanted == "moment" and not asked.order):
             near.sort(key=lambda one: (self._words.showing(one.hit.passage).start, one.hit.passage.top))
         elif asked.order == "last":
             near.sort(key=lambda one: (-one.hit.passage.end, -one.hit.passage.top))
         return [*near, *(one for one in judged if one not in near)]
+
+    def _appearing(self, judged: list[_Judged]) -> list[_Judged]:
+        """Those that may be what appears where the question asks for that. What the first scene shows does not appear:
+        it is left out where something comes later that holds as many of the question's words."""
+        asked = self.asked
+        if asked.wanted != "moment" or asked.order or asked.scope or asked.pressed:
+            return judged
+        later = [p for p in judged if p.hit.passage.spoken or self._words.showing(p.hit.passage).start >= FIRST_SCENE]
+        held = later and later[0].answers and later[0].hit.own >= judged[0].hit.own
+        return later if held else judged
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -233,7 +250,11 @@ def _meets(passage: Passage, within: tuple[float, float] | None) -> bool:
 
 def _same(one: Passage, other: Passage) -> bool:
     """Whether two passages are the same text on the same screens, or one is part of the other."""
-    return bool(one.screens & other.screens) and (one.text in other.text or other.text in one.text)
+    return bool(one.screens & other.screens) and _within(one, other)
+
+
+def _within(one: Passage, other: Passage) -> bool:
+    return one.text in other.text or other.text in one.text
 
 
 def _apart(passages: Sequence[Passage], anchor: Passage) -> list[Passage]:

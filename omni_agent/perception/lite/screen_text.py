@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from omni_agent.media import layout
 from omni_agent.perception.lite.blocks import (
@@ -29,6 +30,7 @@ from omni_agent.types import Box, Line, Segment
 
 BREAK = 1.5  # seconds out of sight after which a line counts as shown again
 LARGER = 1.6  # how much larger or smaller a text becomes that is another showing of it
+MENU = 3.0  # seconds for which an open menu is looked at
 ANEW = 1.2  # and how much that begins another period
 
 
@@ -98,6 +100,14 @@ class Passage:
     def largest(self) -> Period:
         """The first period in which the text is as large as it ever is: a heading, and not its mention."""
         return max(self.periods, key=lambda period: round(period.size / max(self.size, 1e-6), 1))
+
+    @property
+    def opened(self) -> Period:
+        """The first period that takes over at once from a brief one, as a window does from the menu entry that bears
+        its name; the prominent one where none does."""
+        pairs = pairwise(self.periods)
+        follows = (new for old, new in pairs if new.start == old.end and old.end - old.start <= MENU)
+        return next(follows, self.prominent)
 
     @property
     def top(self) -> float:

@@ -32,7 +32,7 @@ _SEEN = (
 _EVENT = (
     r"appear|show|display|pop|open|visible|click|press|typ|enter|say|said|mention|talk|speak|spoke|switch|chang"
     r"|run\b|execut|clos|scroll|happen|see\b|seen|video|start|begin|finish|select|saved?\b|comes? up|reached|disappear"
-    r"|vanish|told|explain"
+    r"|vanish|told|explain|comes? into|fail|crash|breaks?\b"
 )
 _MOMENT = (
     r"^(?:when|at (?:what|which) (?:time|point|moment|second|minute|timestamp)|what(?:'s| is) the timestamp"
@@ -77,6 +77,8 @@ _META = frozenset(stem(word) for word in _META_WORDS.split())
 _PART_WORDS = "chapter section heading headline document article manual tutorial"
 _PARTS = frozenset(stem(word) for word in _PART_WORDS.split())
 _SEVERAL = r"^(?:in |on |with |for |to |from )?(?:what|which) (?:\w+ ){0,2}?\w+[^siu\W]s\b(?! (?:is|does|was|has)\b)"
+_FAILS = r"\b(?:fail|crash)(?:s|es|ed)?\b"
+_OPENS = r"\b(?:open(?:s|ed)?|pops? up|popped up|box|dialog(?:ue)?|pop-?up|window)\b"
 _HEADING = r"\b(?:headings?|headlines?|titles?|titled|chapters?|sections?|slides?)\b"
 
 
@@ -101,6 +103,7 @@ class Asked:
     visual: bool
     pressed: bool
     heading: bool
+    opens: bool
     several: bool
 
 
@@ -121,6 +124,8 @@ def understand(question: str, *, silent: bool = False, clauses: bool = True) -> 
     elif relation is not None and wanted == "text" and not _terms(text) and not kinds.names(text):
         wanted = "screen"
     kind = Kind.ANY if wanted in ("moment", "end", "duration") else kinds.asked_of_screen(text)
+    if wanted == "moment" and re.search(_FAILS, lower):  # a program that fails says so by an error, seldom by "fail"
+        kind = Kind.ERROR
     terms = tuple(term for term in _terms(text) if term not in kinds.naming(kind))
     if wanted != "text":
         terms = tuple(term for term in terms if term not in _PARTS)
@@ -136,7 +141,7 @@ def understand(question: str, *, silent: bool = False, clauses: bool = True) -> 
         question, core, channel, wanted, kind, _order(lower), scope, relation, anchor, span,
         tuple(kinds.names(text)), terms, weak, bool(re.search(_VISUAL, lower)),
         bool(re.search(r"\b(?:click|press|push|tapp?|hit|chosen?|select)\w*", lower)), bool(re.search(_HEADING, lower)),
-        bool(re.match(_SEVERAL, lower)),
+        wanted == "moment" and bool(re.search(_OPENS, lower)), bool(re.match(_SEVERAL, lower)),
     )  # fmt: skip
 
 

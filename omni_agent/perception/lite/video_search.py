@@ -204,4 +204,9 @@ def _among(term: str, stems: frozenset[str]) -> bool:
         return True
     if _ORDINALS.get(term) in stems:  # the row of the twelfth payment begins with 12
         return True
-    return len(term) >= 5 and any(abs(len(other) - len(term)) <= 2 and fuzz.ratio(term, other) >= 88 for other in stems)
+    return len(term) >= 5 and any(abs(len(other) - len(term)) <= 2 and alike(term, other) for other in stems)
+
+
+def alike(term: str, other: str) -> bool:
+    """Whether two words are nearly the same letters; a capital i is drawn as an l in many typefaces."""
+    return term.replace("l", "i") == other.replace("l", "i") or fuzz.ratio(term, other) >= 88

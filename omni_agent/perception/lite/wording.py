@@ -21,9 +21,11 @@ class Wording:
 
     def showing(self, passage: Passage) -> Period:
         """The period that an answer speaks of: the first in which the text can well be read, the largest for headings,
-        the last where the end is asked for."""
+        that of a window for what opens, the last where the end is asked for."""
         if self.asked.order == "last" or self.asked.scope == "end":
             return passage.periods[-1]
+        if self.asked.opens:
+            return passage.opened
         return passage.largest if self.asked.heading else passage.prominent
 
     def worded(self, passage: Passage, period: Period) -> str:
