@@ -1,6 +1,6 @@
 """How often `omni click` points at the right thing on real screens, beside the naive way (OCR and best string match).
 
-    python -m benchmarks.click [--split tune|test|fresh|drawn|unseen|second|third] [--pages NAME…]
+    python -m benchmarks.click [--split tune|test|fresh|drawn|unseen|second|third|fourth] [--pages NAME…]
 
 Pages come from pinned npm and Debian packages (benchmarks/data/click.json), are rendered by headless Chromium, and the
 true boxes are those the browser says. A hit is a point inside the true box of the element, for icons too. Absent
@@ -14,7 +14,8 @@ stand on the page once, and the absent ones are the same for all. It was run aft
 were read since. The icon families of the pages "family-…" are among those that the engine knows by now. `unseen` was
 written by somebody who had not read how omni looks and never ran it on these screens: pages, and programs of Debian
 under Xvfb (programs.py), whose true boxes were measured on the picture ("box=x0,y0,x1,y1").
-`second` was made in the same way after that, and `third` after that, on screens of several sizes.
+`second` was made in the same way after that, and `third` after that, on screens of several sizes. `fourth`
+came last: it has no icons, and a third of its texts are fields, dropdowns, checkboxes and radio buttons.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from omni_agent.types import Box, Line, Picture, Word, to_json
 
 HERE = Path(__file__).parent
 SIZE = (1280, 800)
-SPLITS = ("tune", "test", "fresh", "drawn", "unseen", "second", "third")
+SPLITS = ("tune", "test", "fresh", "drawn", "unseen", "second", "third", "fourth")
 NAIVE = 60  # of 100: the usual cut-off for a fuzzy string match
 FIND = """(where => {
   const [kind, rest] = [where.slice(0, where.indexOf('=')), where.slice(where.indexOf('=') + 1)];
