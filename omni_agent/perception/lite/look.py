@@ -19,6 +19,7 @@ from omni_agent.perception.lite.kinds import Kind
 from omni_agent.perception.lite.screen_text import Passage, shown, spoken
 from omni_agent.perception.lite.screens import screens
 from omni_agent.perception.lite.sightings import DECISION, figures, read
+from omni_agent.perception.lite.title_slide import told
 from omni_agent.perception.lite.video_question import Asked, understand
 from omni_agent.perception.lite.video_search import Hit, Passages, new_value, spelled
 from omni_agent.perception.lite.wording import Wording, short
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from omni_agent.perception.lite.rerank import Reranker
 
 MOMENTS = 3
+TOLD = 0.7  # sure of what a title slide tells about its talk: nothing there says so in words
 CLOSE = 0.7  # worths this near the best are as good
 LOGITS = 6.0  # what a whole point of a hit's score is worth
 ENOUGH = 0.5  # share of the question's words, by rarity, that a title's screen or an anchor must hold
@@ -94,6 +96,9 @@ class _Search:
             return self._no("nothing is shown or said there")
         if asked.wanted == "title":
             return self._title(hits)
+        if (line := told(asked, self.passages)) is not None:
+            period = self._words.showing(line)
+            return Viewing(True, self._words.worded(line, period), (self._words.moment(line, period),), TOLD)
         judged = self._in_order(self._judged(hits))
         return self._found(judged) if judged[0].answers else self._no(self._lack(judged[0].hit))
 
