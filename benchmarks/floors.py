@@ -4,8 +4,9 @@
 
 Runs benchmarks.ask, click, transcribe and watch one after another (about an hour on two cores) and reads the results
 that they write; `--kept` reads those of their last runs. The files and questions are those that were made last, by
-somebody who had not read how omni perceives, and that omni first met when all else was done: the split `third`; the
-clips of transcribe are whole. A run after their failures were read is no first look.
+somebody who had not read how omni perceives, and that omni met once, after all changes of its time: the splits `third`
+and `fourth`, between which failures of the first were read; the clips of transcribe are whole. The committed results
+are those first looks: a run after their failures were read is none.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-SPLIT = "third"
+LOOKS = {"ask": ("third",), "click": ("third", "fourth"), "watch": ("third", "fourth")}
 RUNS = (
-    ("ask", "--split", SPLIT, "--write"),
-    ("click", "--split", SPLIT),
+    *(("ask", "--split", split, "--write") for split in LOOKS["ask"]),
+    *(("click", "--split", split) for split in LOOKS["click"]),
     ("transcribe",),
-    ("watch", "--split", SPLIT),
+    *(("watch", "--split", split) for split in LOOKS["watch"]),
 )
-FILES = (f"ask-{SPLIT}", f"click-{SPLIT}", "transcribe", f"watch-{SPLIT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,22 @@ class Floor:
 
 def floors() -> list[Floor]:
     """The floors with the figures of the last runs. Raises FileNotFoundError where one was never run."""
-    ask, click, transcribe, watch = (json.loads((RESULTS / f"{name}.json").read_text()) for name in FILES)
-    return [*_asked(ask), *_clicked(click), _heard(transcribe), _watched(watch)]
+    return [*_asked(*_kept("ask")), *_clicked(_kept("click")), _heard(_read("transcribe")), _watched(_kept("watch"))]
 
 
-def _asked(result: dict[str, Any]) -> list[Floor]:
-    omni, naive = (result["figures"][way][SPLIT]["all"] for way in ("omni", "naive"))
+def _read(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return result
+
+
+def _kept(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """The results of each set that a benchmark was run on, by the set's name."""
+    return [(split, _read(f"{name}-{split}")) for split in LOOKS[name]]
+
+
+def _asked(look: tuple[str, dict[str, Any]]) -> list[Floor]:
+    split, result = look
+    omni, naive = (result["figures"][way][split]["all"] for way in ("omni", "naive"))
     rows = (("answers about documents", "answers right", 0.6), ("pages of documents", "pages right", 0.8))
     return [
         Floor(what, omni["answerable"], wanted, omni[key] / 100, naive[key] / 100, result["commit"])
@@ -61,19 +71,15 @@ def _asked(result: dict[str, Any]) -> list[Floor]:
     ]
 
 
-def _clicked(result: dict[str, Any]) -> list[Floor]:
-    clicks = result["table"][SPLIT]
-    return [
-        Floor(
-            f"clicks on {kind}",
-            clicks[kind]["n"],
-            wanted,
-            clicks[kind]["omni"],
-            clicks[kind]["naive"],
-            result["commit"],
-        )
-        for kind, wanted in (("text", 0.9), ("icon", 0.4))
-    ]
+def _clicked(looks: list[tuple[str, dict[str, Any]]]) -> list[Floor]:
+    found = []
+    for kind, wanted in (("text", 0.9), ("icon", 0.4)):
+        cells = [result["table"][split][kind] for split, result in looks if kind in result["table"][split]]
+        total = sum(cell["n"] for cell in cells)
+        omni, naive = (sum(cell["n"] * cell[way] for cell in cells) / total for way in ("omni", "naive"))
+        commits = ", ".join(result["commit"] for _, result in looks)
+        found.append(Floor(f"clicks on {kind}", total, wanted, omni, naive, commits))
+    return found
 
 
 def _heard(result: dict[str, Any]) -> Floor:
@@ -83,10 +89,13 @@ def _heard(result: dict[str, Any]) -> Floor:
     )
 
 
-def _watched(result: dict[str, Any]) -> Floor:
-    cell = result["table"][SPLIT]["on screen"]
-    naive = None if cell["naive"] is None else cell["naive"] / cell["n"]  # `benchmarks.watch --alone` leaves it out
-    return Floor("on-screen text of videos", cell["n"], 0.75, cell["omni"] / cell["n"], naive, result["run"]["commit"])
+def _watched(looks: list[tuple[str, dict[str, Any]]]) -> Floor:
+    cells = [result["table"][split]["on screen"] for split, result in looks]
+    total = sum(cell["n"] for cell in cells)
+    alone = any(cell["naive"] is None for cell in cells)  # `benchmarks.watch --alone` leaves the naive way out
+    naive = None if alone else sum(cell["naive"] for cell in cells) / total
+    commits = ", ".join(result["run"]["commit"] for _, result in looks)
+    return Floor("on-screen text of videos", total, 0.75, sum(cell["omni"] for cell in cells) / total, naive, commits)
 
 
 def main() -> None:
