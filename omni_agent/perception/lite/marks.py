@@ -54,7 +54,7 @@ def _at_name(marks: Sequence[Box], name: Box, scene: Scene) -> list[tuple[float,
         a0, b0, a1, b1 = scene.pixels(mark)
         gap = max(x0 - a1, a0 - x1)
         level = abs((b0 + b1) / 2 - (y0 + y1) / 2) <= 0.8 * line
-        far = a0 > x1 and gap <= FAR * line and _alone_between(x1, a0, name, scene)
+        far = a0 > x1 and gap <= FAR * line and not scene.written_between(x1, a0, name)
         if level and gap >= -OVERLAP * line and (gap <= 3 * line or far):
             found.append((gap / line + BEHIND * (a0 > x1), mark))
     return found
@@ -70,11 +70,3 @@ def _sized(box: Box, shape: tuple[float, float], name: Box, scene: Scene) -> boo
 def _discs(scene: Scene) -> list[Box]:
     """Every disc: the knob is what can be told of a switch whose ground is pale or cut in two by it."""
     return [scene.box(widget) for widget in scene.widgets if widget.ring]
-
-
-def _alone_between(x0: float, x1: float, label: Box, scene: Scene) -> bool:
-    """Whether nothing is written between a label and the mark at the far end of its row."""
-    wide = scene.picture.width
-    return not any(
-        line.box.y0 < label.center[1] < line.box.y1 and x0 < line.box.center[0] * wide < x1 for line in scene.lines
-    )

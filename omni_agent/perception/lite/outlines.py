@@ -48,7 +48,7 @@ def open_field(label: Box, scene: Scene) -> Box | None:
         row, start, end = under
         ceiling = _ceiling(edges, (y0 + y1) // 2 - y0, x1 - left, end, line)
         ceiling = ceiling if ceiling is not None else 0 if row - line < 0.6 * line else line
-    elif behind and not _between(x1, left + behind[1], label, scene):
+    elif behind and not scene.written_between(x1, left + behind[1], label):
         row, start, end = behind
         ceiling = 0
     else:
@@ -87,9 +87,3 @@ def _floor(edges: Edges, row: int, start: int, end: int, line: int) -> int:
     """The row of the lower side of a box whose upper side is known; 0 where it has none."""
     sides = edges[row + line // 2 : row + round(HIGH * line), start:end].mean(axis=1) > 0.9
     return row + line // 2 + int(sides.argmax()) if sides.any() else 0
-
-
-def _between(x0: int, x1: int, label: Box, scene: Scene) -> bool:
-    """Whether something is written between a label and what stands behind it."""
-    wide = scene.picture.width
-    return any(b.y0 < label.center[1] < b.y1 and x0 < b.center[0] * wide < x1 for b in (e.box for e in scene.lines))

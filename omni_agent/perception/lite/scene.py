@@ -66,6 +66,12 @@ class Scene:
         wide, high = self.picture.width, self.picture.height
         return [line.text for line in self.lines if widget.holds(line.box.center[0] * wide, line.box.center[1] * high)]
 
+    def written_between(self, x0: float, x1: float, label: Box) -> bool:
+        """Whether a line at the height of a label has its middle between these columns, in pixels."""
+        wide = self.picture.width
+        boxes = (line.box for line in self.lines)
+        return any(box.y0 < label.center[1] < box.y1 and x0 < box.center[0] * wide < x1 for box in boxes)
+
     def coloured(self, box: Box) -> bool:
         """Whether a text has a colour of its own (its darkest or brightest pixels are not grey), as links have."""
         import numpy as np
