@@ -8,14 +8,13 @@ taskwarrior=2.6.2+dfsg-1 hledger=1.25-2+b5 shellcheck=0.9.0-1 units=2.22-2 curl.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import videos
+from benchmarks import takes, videos
 from benchmarks.unseen import home_folder
 from examples.screencast import Screencast
 
@@ -123,30 +122,8 @@ TASKS = """[{"description": "Order rye flour", "project": "supplies", "priority"
 
 def preprocessor(out: Path) -> None:
     """The slides of a talk about Dynare's preprocessor, while a machine's voice says something general about each."""
-    import pymupdf
-
-    packed = videos.material("dynare", MATERIAL) / "usr/share/doc/dynare/preprocessor.pdf.gz"
-    stills = out.with_name("stills")
-    stills.mkdir(exist_ok=True)
-    slides = subprocess.run(["gzip", "-dc", packed], capture_output=True, check=True).stdout
-    sounds, delayed = [], ""
-    with pymupdf.open(stream=slides, filetype="pdf") as document:
-        for number, (page, sentence) in enumerate(SPEECH.items()):
-            document[page - 1].get_pixmap(dpi=190).save(stills / f"{number:02}.png")
-            spoken = stills / f"{number:02}.wav"
-            subprocess.run(["espeak-ng", "-v", "en-us", "-s", "155", "-w", str(spoken), sentence], check=True)
-            sounds += ["-i", str(spoken)]
-            delayed += f"[{number + 1}:a]adelay={int(1000 * (SLIDE * number + 0.5))}:all=1[a{number}];"
-    size = "scale=1280:720:force_original_aspect_ratio=decrease,pad=1280:720:(ow-iw)/2:(oh-ih)/2:black,format=yuv420p"
-    names = "".join(f"[a{number}]" for number in range(len(SPEECH)))
-    mixed = f"{delayed}{names}amix=inputs={len(SPEECH)}:normalize=0,apad[a];[0:v]{size}[v]"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-framerate", f"1/{SLIDE:g}", "-i", str(stills / "%02d.png"), *sounds,
-         "-filter_complex", mixed, "-map", "[v]", "-map", "[a]", "-r", "10", "-t", f"{SLIDE * len(SPEECH):g}",
-         "-c:v", "libx264", "-crf", "24", "-c:a", "aac", "-b:a", "64k", str(out)],
-        check=True,
-    )  # fmt: skip
-    shutil.rmtree(stills)
+    slides = videos.material("dynare", MATERIAL) / "usr/share/doc/dynare/preprocessor.pdf.gz"
+    takes.narrated(out, slides, SPEECH, seconds=SLIDE, dpi=190, voice=("en-us", "155"), pause=0.5)
 
 
 def lending(out: Path) -> None:
@@ -157,16 +134,14 @@ def lending(out: Path) -> None:
         cast.browse(f"{address}/tools.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (8.0, "mousemove", "300", "205", "click", "--repeat", "2", "--delay", "120", "1"),
             (8.5, "mousemove", "1279", "719"), (16.0, "key", "Escape"),
             (18.0, "mousemove", "300", "128", "click", "1"), (19.5, "key", "Delete"),
             (20.0, "mousemove", "1279", "719"), (25.0, "key", "Escape"),
             (27.0, "mousemove", "70", "81", "click", "1", "mousemove", "1279", "719"),
             (35.0, "mousemove", "84", "113", "click", "1", "mousemove", "1279", "719"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def capture(out: Path) -> None:
@@ -182,14 +157,12 @@ def capture(out: Path) -> None:
         cast.do("search", "--onlyvisible", "--name", "office.pcap", *FULL)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (8.0, "key", "ctrl+slash"), (8.5, "type", "--delay", "60", "dns"), (9.5, "key", "Return"),
             (17.0, "key", "ctrl+slash"), (17.3, "key", "ctrl+a", "BackSpace", "Return"),
             (19.0, "key", "alt+s"), (21.0, "key", "Return"),
             (29.0, "key", "Escape"), (30.0, "key", "alt+h"), (32.0, "key", "Up", "Return"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def bakery(out: Path) -> None:
@@ -210,13 +183,7 @@ def bakery(out: Path) -> None:
             "xterm", "-fa", "DejaVu Sans Mono", "-fs", "14", "-geometry", "110x30+0+0", "-bg", "#10243b", "-fg",
             "#e6e6e6", "-e", *plain, "bash", "--norc", settle=3.0,
         )  # fmt: skip
-        cast.do("mousemove", "400", "300", "click", "1", "type", f"cd {home}/bakery; clear")
-        cast.do("key", "Return", "sleep", "1")
-        cast.roll()
-        for number, line in enumerate(lines):
-            cast.at(1.5 + 6.2 * number)
-            cast.do("type", "--delay", "15", line)
-            cast.do("key", "Return")
+        takes.typed(cast, home / "bakery", lines, first=1.5, every=6.2, delay=15)
 
 
 def limits(out: Path) -> None:

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import videos
+from benchmarks import takes, videos
 from benchmarks.unseen import home_folder
 from examples.screencast import Screencast
 
@@ -70,14 +70,12 @@ def mortgage(out: Path) -> None:
         cast.do("search", "--onlyvisible", "--name", "loan", *FULL)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (7.0, "key", "Next"), (15.0, "key", "ctrl+Next"), (24.0, "mousemove", "1000", "480", "click", "1"),
             (25.0, "type", "--delay", "60", "=F20/0"), (27.0, "key", "Return"), (28.0, "mousemove", "1279", "719"),
             (32.0, "key", "ctrl+1"), (40.0, "key", "Escape"), (41.0, "key", "alt+h"), (43.5, "key", "Up", "Return"),
             (50.0, "key", "Escape"), (51.0, "key", "ctrl+q"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def currencies(out: Path) -> None:
@@ -90,7 +88,7 @@ def currencies(out: Path) -> None:
         cast.do("search", "--onlyvisible", "--name", "SQLite", *FULL)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (6.0, "mousemove", "198", "194", "click", "1"), (6.5, "type", "--delay", "80", "krona"),
             (13.0, "mousemove", "78", "100", "click", "1"), (20.0, "mousemove", "427", "100", "click", "1"),
             (21.0, "mousemove", "300", "220", "click", "1"),
@@ -98,9 +96,7 @@ def currencies(out: Path) -> None:
             (32.0, "key", "ctrl+a"),
             (32.5, "type", "--delay", "15", "select version, codename, eol from releases where version like '%LTS'"),
             (36.0, "key", "ctrl+Return"), (46.0, "key", "alt+h"), (48.0, "key", "Up"), (50.0, "key", "Return"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def packages(out: Path) -> None:
@@ -122,13 +118,7 @@ def packages(out: Path) -> None:
             "xterm", "-fa", "Liberation Mono", "-fs", "13", "-geometry", "116x32+0+0", *colours,
             "-e", *plain, "bash", "--norc", settle=3.0,
         )  # fmt: skip
-        cast.do("mousemove", "400", "300", "click", "1", "type", f"cd {home}/station; clear")
-        cast.do("key", "Return", "sleep", "1")
-        cast.roll()
-        for number, line in enumerate(lines):
-            cast.at(2.0 + 8.0 * number)
-            cast.do("type", "--delay", "20", line)
-            cast.do("key", "Return")
+        takes.typed(cast, home / "station", lines, first=2.0, every=8.0, delay=20)
 
 
 def plan(out: Path) -> None:
@@ -139,15 +129,13 @@ def plan(out: Path) -> None:
         cast.browse(f"{address}/plan.html", settle=12.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (10.0, "mousemove", "150", "245", "click", "--repeat", "2", "--delay", "120", "1"),
             (11.5, "mousemove", "1279", "719"), (19.0, "key", "Escape"),
             (21.0, "mousemove", "150", "373", "click", "--repeat", "2", "--delay", "120", "1"),
             (22.5, "mousemove", "1279", "719"), (29.0, "mousemove", "407", "457", "click", "1"),
             (30.5, "mousemove", "1279", "719"), (38.0, "key", "Escape"), (39.0, "key", "Escape"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def _database(path: Path) -> None:

@@ -7,13 +7,11 @@ make rsync.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import videos
+from benchmarks import takes, videos
 from benchmarks.unseen import home_folder
 from examples.screencast import Screencast
 
@@ -85,30 +83,8 @@ calendar.render();
 
 def talk(out: Path) -> None:
     """The slides of a talk about two audio languages, while a machine's voice says other things about them."""
-    import pymupdf
-
-    packed = videos.material("faust", MATERIAL) / "usr/share/doc/faust-common/misc/lac07_slides_graef.pdf.gz"
-    stills = out.with_name("stills")
-    stills.mkdir(exist_ok=True)
-    slides = subprocess.run(["gzip", "-dc", packed], capture_output=True, check=True).stdout
-    sounds, delayed = [], ""
-    with pymupdf.open(stream=slides, filetype="pdf") as document:
-        for number, (page, sentence) in enumerate(zip(document, SPEECH, strict=True)):
-            page.get_pixmap(dpi=110).save(stills / f"{number:02}.png")
-            spoken = stills / f"{number:02}.wav"
-            subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "160", "-w", str(spoken), sentence], check=True)
-            sounds += ["-i", str(spoken)]
-            delayed += f"[{number + 1}:a]adelay={int(1000 * (SLIDE * number + 0.4))}:all=1[a{number}];"
-    size = "scale=1280:720:force_original_aspect_ratio=decrease,pad=1280:720:(ow-iw)/2:(oh-ih)/2:black,format=yuv420p"
-    names = "".join(f"[a{number}]" for number in range(len(SPEECH)))
-    mixed = f"{delayed}{names}amix=inputs={len(SPEECH)}:normalize=0,apad[a];[0:v]{size}[v]"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-framerate", f"1/{SLIDE:g}", "-i", str(stills / "%02d.png"), *sounds,
-         "-filter_complex", mixed, "-map", "[v]", "-map", "[a]", "-r", "10", "-t", f"{SLIDE * len(SPEECH):g}",
-         "-c:v", "libx264", "-crf", "24", "-c:a", "aac", "-b:a", "64k", str(out)],
-        check=True,
-    )  # fmt: skip
-    shutil.rmtree(stills)
+    slides = videos.material("faust", MATERIAL) / "usr/share/doc/faust-common/misc/lac07_slides_graef.pdf.gz"
+    takes.narrated(out, slides, dict(enumerate(SPEECH, 1)), seconds=SLIDE, dpi=110, voice=("en-gb", "160"), pause=0.4)
 
 
 def clinic(out: Path) -> None:
@@ -119,7 +95,7 @@ def clinic(out: Path) -> None:
         cast.browse(f"{address}/clinic.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (8.0, "mousemove", "1198", "33", "click", "1", "mousemove", "1279", "719"),
             (14.0, "mousemove", "318", "200", "click", "1", "mousemove", "1279", "719"),
             (21.0, "key", "Escape"),
@@ -127,9 +103,7 @@ def clinic(out: Path) -> None:
             (30.0, "key", "Escape"),
             (31.0, "mousemove", "1246", "33", "click", "1", "mousemove", "1279", "719"),
             (42.0, "mousemove", "79", "33", "click", "1", "mousemove", "1279", "719"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def elements(out: Path) -> None:
@@ -140,16 +114,14 @@ def elements(out: Path) -> None:
         cast.do("search", "--onlyvisible", "--class", "kalzium", *FULL)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (5.0, "mousemove", "640", "330", "click", "1", "mousemove", "1279", "719"),
             (13.0, "mousemove", "815", "605", "click", "1", "mousemove", "1279", "719"),
             (21.0, "mousemove", "314", "200", "click", "1", "mousemove", "1279", "719"),
             (29.0, "key", "Escape"), (31.0, "key", "alt+h"), (34.0, "key", "Up", "Up", "Return"),
             (43.0, "key", "Escape"),
             (45.0, "mousemove", "808", "403", "click", "1", "mousemove", "1279", "719"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def harbour(out: Path) -> None:
@@ -170,13 +142,7 @@ def harbour(out: Path) -> None:
             "xterm", "-fa", "DejaVu Sans Mono", "-fs", "14", "-geometry", "112x31+0+0", "-bg", "#fdf6e3", "-fg",
             "#333333", "-e", *plain, "bash", "--norc", settle=3.0,
         )  # fmt: skip
-        cast.do("mousemove", "400", "300", "click", "1", "type", f"cd {home}/harbour; clear")
-        cast.do("key", "Return", "sleep", "1")
-        cast.roll()
-        for number, line in enumerate(lines):
-            cast.at(2.0 + 8.0 * number)
-            cast.do("type", "--delay", "20", line)
-            cast.do("key", "Return")
+        takes.typed(cast, home / "harbour", lines, first=2.0, every=8.0, delay=20)
 
 
 def logs(out: Path) -> None:

@@ -112,15 +112,13 @@ def money(out: Path) -> None:
         cast.do("search", "--name", "HomeBank Sample", "windowmove", "%1", "0", "20", "windowsize", "%1", "1270", "690")
         cast.do("mousemove", "640", "715")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (8.0, "mousemove", "128", "153", "click", "--repeat", "2", "1"), (10.0, "mousemove", "640", "715"),
             (19.0, "key", "ctrl+w"), (22.0, "key", "alt+m"), (28.0, "key", "Down", "Return"),
             (30.0, "mousemove", "430", "161", "click", "1", "mousemove", "640", "715"), (39.0, "key", "Escape"),
             (40.0, "key", "alt+h"), (41.0, "key", "Up", "Return"), (49.0, "key", "Escape"),
             (50.5, "key", "alt+e"), (51.5, "key", "Up", "Return"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def coding(out: Path) -> None:
@@ -132,15 +130,13 @@ def coding(out: Path) -> None:
         cast.start("env", f"HOME={home}", "idle-python3.11", "/usr/lib/python3.11/colorsys.py", settle=6.0)
         cast.do("mousemove", "1100", "700", "key", "ctrl+Home")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (7.0, "key", "alt+o"), (12.0, "key", "Escape"), (13.0, "key", "ctrl+f"), (14.0, "type", "0.30"),
             (15.0, "key", "Return"), (19.0, "key", "Escape"), (24.0, "key", "Next"), (31.0, "key", "F5"),
             (34.0, "type", "rgb_to_hsv(0.2, 0.4, 0.4)"), (35.5, "key", "Return"),
             (40.0, "type", "hls_to_rgb(0.5)"), (41.5, "key", "Return"),
             (48.0, "key", "alt+h"), (50.0, "key", "Return"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def commander(out: Path) -> None:
@@ -156,16 +152,14 @@ def commander(out: Path) -> None:
         cast.do("type", f"cd {home}; clear; mc -u --nomouse manual /usr/share/homebank/datas")
         cast.do("key", "Return", "sleep", "3")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (7.0, "key", "F9", "Right"), (8.0, "key", "Down"), (14.0, "key", "Escape", "Escape", "sleep", "1"),
             (16.0, "key", "End"), (19.0, "key", "F8"), (25.0, "key", "Escape", "Escape", "sleep", "1"),
             (27.0, "key", "Tab"), (28.0, "key", "Down", "F3"), (36.0, "key", "F10"), (38.0, "key", "shift+F6"),
             (44.0, "key", "Escape", "Escape", "sleep", "1"), (46.0, "key", "F10"),
             (48.0, "type", "clear; dpkg -s mc | head -n 9"), (49.5, "key", "Return"),
             (55.0, "type", "sha256sum disc.iso"), (56.5, "key", "Return"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 @contextmanager

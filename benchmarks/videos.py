@@ -215,12 +215,10 @@ def dashboard(out: Path) -> None:
         cast.browse(f"{address}/pages/billing.html", settle=10.0)
         cast.do("mousemove", "1279", "719")
         cast.roll()
-        for at, *action in (
+        cast.play(
             (9.0, "key", "Next"), (17.0, "key", "Home"), (20.0, "mousemove", "215", "178", "click", "1"),
             (22.0, "mousemove", "700", "719"), (31.0, "mousemove", "700", "400", "click", "1", "key", "Next"),
-        ):  # fmt: skip
-            cast.at(at)
-            cast.do(*action)
+        )  # fmt: skip
 
 
 def displays(out: Path) -> None:

@@ -69,6 +69,12 @@ class Screencast:
             settle=settle,
         )  # fmt: skip
 
+    def play(self, *steps: tuple[float | str, ...]) -> None:
+        """Steps, each a second of the recording and the xdotool words that are then done."""
+        for at, *action in steps:
+            self.at(float(at))
+            self.do(*map(str, action))
+
     def roll(self) -> None:
         """Start the camera."""
         width, height = self.size
